@@ -1,0 +1,57 @@
+# make serve   the web app with the shipped model on http://127.0.0.1:8000
+# make test    lint, types and all tests
+# make train   train on DATA (a folder, a ZIP or a link), write the model to OUT
+# make lint    what `make test` checks before the tests
+# make lock    the exact versions again, from requirements*.txt
+#
+# Needs Python 3.11, 3.12 or 3.13; PYTHON=... names one that is not on the path.
+
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$p && break; done)
+DATA ?= ../shared/data/brain-tumor-mri.zip
+OUT ?= models/brain_cnn
+ARGS ?=
+
+SERVE := .venv-serve
+DEV := .venv
+
+.PHONY: serve test train lint lock clean
+.DEFAULT_GOAL := serve
+
+serve: $(SERVE)/ready
+	$(SERVE)/bin/gunicorn --config gunicorn.conf.py
+
+test: lint
+	$(DEV)/bin/python -m pytest $(ARGS)
+
+lint: $(DEV)/ready
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+
+train: $(DEV)/ready
+	$(DEV)/bin/python scripts/train.py --data $(DATA) --out $(OUT) $(ARGS)
+
+lock: $(DEV)/ready
+	$(DEV)/bin/pip install --quiet uv
+	for name in serve dev; do UV_CUSTOM_COMPILE_COMMAND="make lock" \
+	  $(DEV)/bin/uv pip compile --universal --python-version 3.11 --quiet \
+	  requirements-$$name.txt --output-file requirements-$$name.lock || exit 1; done
+
+$(SERVE)/ready: requirements-serve.lock | python
+	$(PYTHON) -m venv $(SERVE)
+	$(SERVE)/bin/pip install --quiet --requirement requirements-serve.lock
+	@touch $@
+
+$(DEV)/ready: requirements-dev.lock | python
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/pip install --quiet --requirement requirements-dev.lock
+	@touch $@
+
+.PHONY: python
+python:
+	@test -n "$(PYTHON)" || { echo "Brain CNN needs Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for others yet): install one, or run make PYTHON=/path/to/python3.12." >&2; exit 1; }
+
+clean:
+	rm -rf $(SERVE) $(DEV) .pytest_cache .mypy_cache .ruff_cache

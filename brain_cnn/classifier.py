@@ -1,0 +1,199 @@
+"""`Classifier`: bytes of a file -> `Diagnosis`."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_cnn.bundle import Bundle, load_bundle
+from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Diagnosis, class_heat
+from brain_cnn.engine import Engine, make_engine
+from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.labels import LABELS, NOTUMOR
+from brain_cnn.preprocess import PreparedSlice, prepare
+from brain_cnn.scan import Scan, ScanLimits, read_scan
+
+# Slices that go through the network together: more gains nothing on a CPU and costs memory.
+_BATCH = 32
+
+
+class Classifier:
+    """A model that is loaded and ready; safe to use from several threads.
+
+    Args:
+        bundle: a checked bundle.
+        engine: what runs its network.
+        coverage: promise of the prediction sets; one that the bundle was calibrated for.
+        limits: bounds on the files that are read.
+
+    Raises:
+        SettingsError: the bundle has no prediction sets for `coverage`.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        coverage: float = 0.95,
+        limits: ScanLimits | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self.coverage = coverage
+        self.limits = limits or ScanLimits()
+        bundle.calibration.prediction_set(np.full(len(LABELS), 1 / len(LABELS)), coverage)
+
+    def classify(self, data: bytes) -> Diagnosis:
+        """Judge a file and return the diagnosis of its most telling slice.
+
+        Args:
+            data: bytes of any supported file.
+
+        Raises:
+            ScanError: the file cannot be read.
+        """
+        start = time.perf_counter()
+        scan = read_scan(data, limits=self.limits)
+        return most_telling(self.classify_scan(scan, read_seconds=time.perf_counter() - start))
+
+    def classify_many(self, files: Sequence[bytes]) -> list[Diagnosis | ScanError]:
+        """Judge several files; a bad one gives its `ScanError` in its place."""
+        results: list[Diagnosis | ScanError] = []
+        for data in files:
+            try:
+                results.append(self.classify(data))
+            except ScanError as error:
+                results.append(error)
+        return results
+
+    def classify_scan(self, scan: Scan, read_seconds: float = 0.0) -> list[Diagnosis]:
+        """Judge every slice of a scan, in batches; one diagnosis per slice, in order."""
+        diagnoses: list[Diagnosis] = []
+        for first in range(0, len(scan.slices), _BATCH):
+            start = time.perf_counter()
+            part = scan.slices[first : first + _BATCH]
+            prepared = [prepare(s.pixels, self.bundle.input_size) for s in part]
+            tensors = np.stack([p.tensor for p in prepared])
+            prepared_at = time.perf_counter()
+            judged = self._judge(tensors, prepared, [s.pixels for s in part])
+            done = time.perf_counter()
+            timing = {
+                "read": _ms(read_seconds / len(scan.slices)),
+                "prepare": _ms((prepared_at - start) / len(part)),
+                "network": _ms((done - prepared_at) / len(part)),
+            }
+            for offset, fields in enumerate(judged):
+                diagnoses.append(
+                    Diagnosis(
+                        **fields,
+                        slice_index=first + offset,
+                        slice_count=len(scan.slices),
+                        scan_format=scan.format,
+                        notes=scan.notes,
+                        timing_ms=timing,
+                    )
+                )
+        return diagnoses
+
+    def self_test(self) -> None:
+        """Send the file of a drawn slice the whole way: reader, engine, calibration.
+
+        Raises:
+            BundleError: the answer is not a probability of each class.
+        """
+        rows, columns = np.mgrid[-1:1:128j, -1:1:128j]
+        head = np.where(rows**2 + (columns * 1.2) ** 2 < 0.6, 140, 0).astype(np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(head).save(file, "JPEG")
+        total = sum(self.classify(file.getvalue()).probabilities.values())
+        if not abs(total - 1) < 1e-6:  # also true for NaN
+            raise BundleError(
+                "self-test-failed",
+                f"The model's self-test failed: its probabilities sum to {total}.",
+                "Restore the model folder, or train again.",
+            )
+
+    def _judge(
+        self,
+        tensors: NDArray[np.float32],
+        prepared: list[PreparedSlice],
+        pixels: list[NDArray[np.uint8]],
+    ) -> list[dict]:
+        """Return the fields of a `Diagnosis` for each of float32 (N, S, S, 1)."""
+        output = self.engine.run(tensors)
+        calibration = self.bundle.calibration
+        probabilities = calibration.probabilities(output.logits)
+        familiarity, checks = calibration.familiarity(output.features, tensors)
+        results = []
+        for row, chances in enumerate(probabilities):
+            top = int(chances.argmax())
+            labels = calibration.prediction_set(chances, self.coverage)
+            familiar = not any(check["failed"] for check in checks[row])
+            results.append(
+                {
+                    "label": LABELS[top],
+                    "confidence": float(chances[top]),
+                    "probabilities": {n: float(p) for n, p in zip(LABELS, chances, strict=True)},
+                    "prediction_set": labels,
+                    "coverage": self.coverage,
+                    "familiar": familiar,
+                    "familiarity": float(familiarity[row]),
+                    "reasons": tuple(checks[row]),
+                    "verdict": _verdict(familiar, labels),
+                    "pixels": pixels[row],
+                    "heat": class_heat(output.class_maps[row]),
+                    "prepared": prepared[row],
+                }
+            )
+        return results
+
+
+def most_telling(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+    """Return the familiar slice with the most evidence for a tumour, else the most familiar."""
+    familiar = [d for d in diagnoses if d.familiar]
+    if familiar:
+        return min(familiar, key=lambda d: d.probabilities[NOTUMOR])
+    return max(diagnoses, key=lambda d: d.familiarity)
+
+
+def load_classifier(
+    path: str | Path | None = None,
+    engine: str = "onnx",
+    coverage: float = 0.95,
+    *,
+    threads: int | None = None,
+    limits: ScanLimits | None = None,
+) -> Classifier:
+    """Load a model folder and start its engine.
+
+    Args:
+        path: the folder; None means `BRAIN_CNN_MODEL`, else the shipped bundle.
+        engine: "onnx" or "tensorflow".
+        coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
+        threads: threads of one forward pass; None lets the engine choose.
+        limits: bounds on the files that are read.
+
+    Raises:
+        BundleError: the bundle is missing, damaged, or cannot be run.
+        SettingsError: an unknown engine or coverage.
+    """
+    if not 0 < coverage < 1:
+        raise SettingsError("bad-coverage", f"A coverage of {coverage} is not between 0 and 1.")
+    bundle = load_bundle(Path(path) if path is not None else None)
+    return Classifier(bundle, make_engine(bundle, engine, threads), coverage, limits)
+
+
+def _verdict(familiar: bool, prediction_set: tuple[str, ...]) -> str:
+    if not familiar:
+        return UNFAMILIAR
+    return CONFIDENT if len(prediction_set) == 1 else UNCERTAIN
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

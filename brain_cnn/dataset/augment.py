@@ -1,0 +1,166 @@
+"""Random changes of a prepared slice that leave its class alone.
+
+Geometry: what a head may do in a scanner, and how it may be cropped. Grey values: what
+another scanner, weighting or file may do, so that none of these tells the classes apart.
+Each function takes its own random generator: the same seed draws the same pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How strongly to change; every share is a probability in 0..1.
+
+    Attributes:
+        flip: share mirrored left to right.
+        right_angles: share turned by 90, 180 or 270 degrees (files that are not upright).
+        rotation_degrees: standard deviation of the small rotation.
+        scale: largest relative change of size; aspect: the same of the sides' ratio.
+        shift: largest shift, as a share of the side.
+        curve: share whose grey values pass through a random monotone curve.
+        invert: share whose grey values inside the head are turned round.
+        bias_field: share under a smooth random brightness.
+        resolution: share blurred or sampled down and up again.
+        sharpen: share sharpened; jpeg: share saved as JPEG and read back.
+        noise: share with added noise.
+    """
+
+    flip: float = 0.5
+    right_angles: float = 0.05
+    rotation_degrees: float = 9.0
+    scale: float = 0.15
+    aspect: float = 0.08
+    shift: float = 0.06
+    curve: float = 0.6
+    invert: float = 0.04
+    bias_field: float = 0.3
+    resolution: float = 0.25
+    sharpen: float = 0.15
+    jpeg: float = 0.2
+    noise: float = 0.3
+
+
+def augment(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    size: int,
+    rng: np.random.Generator,
+    settings: AugmentSettings,
+) -> tuple[Image, Image | None]:
+    """Change a prepared slice, and its tumour mask with it.
+
+    Args:
+        image: uint8 (S, S), a prepared slice (0..255 stands for 0..1).
+        mask: uint8 (S, S), 255 inside the tumour, or None.
+        size: side of the result in pixels.
+        rng: where the randomness comes from.
+        settings: how strongly.
+
+    Returns:
+        float32 (size, size) in 0..1, and the mask as float32 (size, size) in 0..1 or None.
+    """
+    matrix = _random_affine(image.shape[0], size, rng, settings)
+    source = image.astype(np.float32) / 255.0
+    changed = _warp(source, matrix, size)
+    changed_mask = None if mask is None else _warp(mask.astype(np.float32) / 255.0, matrix, size)
+    return _change_greys(changed, rng, settings), changed_mask
+
+
+def plain(image: NDArray[np.uint8], size: int) -> Image:
+    """Return the slice unchanged as float32 (size, size) in 0..1: what serving sees."""
+    if image.shape[0] != size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return image.astype(np.float32) / 255.0
+
+
+def _warp(source: Image, matrix: NDArray[np.float64], size: int) -> Image:
+    return cv2.warpAffine(source, matrix, (size, size), flags=cv2.INTER_LINEAR)
+
+
+def _random_affine(
+    side: int, size: int, rng: np.random.Generator, settings: AugmentSettings
+) -> NDArray[np.float64]:
+    """Return the (2, 3) matrix from a (side, side) source to a (size, size) result."""
+    angle = rng.normal(0.0, settings.rotation_degrees)
+    if rng.random() < settings.right_angles:
+        angle += 90.0 * rng.integers(1, 4)
+    zoom = np.exp(rng.uniform(-settings.scale, settings.scale))
+    stretch = np.exp(rng.uniform(-settings.aspect, settings.aspect) / 2)
+    radians = np.deg2rad(angle)
+    turn = np.array(
+        [[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]]
+    ) @ np.diag([zoom * stretch, zoom / stretch])
+    if rng.random() < settings.flip:
+        turn = turn @ np.diag([-1.0, 1.0])
+    turn *= size / side
+    centre, new_centre = (side - 1) / 2, (size - 1) / 2
+    shift = rng.uniform(-settings.shift, settings.shift, 2) * size
+    offset = new_centre - turn @ np.array([centre, centre]) + shift
+    return np.concatenate([turn, offset[:, None]], axis=1)
+
+
+def _change_greys(image: Image, rng: np.random.Generator, settings: AugmentSettings) -> Image:
+    """Apply the random changes of grey value to float32 (n, n) in 0..1."""
+    if rng.random() < settings.resolution:
+        image = _lose_resolution(image, rng)
+    if rng.random() < settings.sharpen:
+        blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 2.0))
+        image = np.clip(image + rng.uniform(0.3, 1.5) * (image - blurred), 0.0, 1.0)
+    if rng.random() < settings.curve:
+        image = _random_curve(image, rng)
+    if rng.random() < settings.invert:
+        # Black stays black: air is air in every weighting.
+        inside = np.clip(image * 8.0, 0.0, 1.0)
+        image = inside * (1.0 - 0.85 * image)
+    if rng.random() < settings.bias_field:
+        coarse = rng.uniform(-0.4, 0.4, (3, 3)).astype(np.float32)
+        field = cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
+        image = image * np.exp(field)
+    if rng.random() < settings.noise:
+        sigma = rng.uniform(0.005, 0.06)
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * sigma
+        image = image + noise
+    image = np.clip(image, 0.0, 1.0)
+    if rng.random() < settings.jpeg:
+        image = _jpeg(image, int(rng.integers(15, 90)))
+    # `prepare` has set the brightest values to 1; a file whose bright spot is not the head
+    # comes out darker or more clipped than that.
+    return np.clip(image * np.exp(rng.uniform(-0.25, 0.2)), 0.0, 1.0).astype(np.float32)
+
+
+def _random_curve(image: Image, rng: np.random.Generator) -> Image:
+    """Pass grey values through a random rising curve from 0 to about 1."""
+    knots = int(rng.integers(3, 7))
+    steps = rng.gamma(1.5, 1.0, knots)
+    values = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+    table = np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, knots + 1), values)
+    # Mixed with the straight line: half-way between this scanner and a wild one.
+    share = rng.uniform(0.2, 1.0)
+    table = share * table + (1 - share) * np.linspace(0, 1, 256)
+    index = np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
+    return table.astype(np.float32)[index]
+
+
+def _lose_resolution(image: Image, rng: np.random.Generator) -> Image:
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
+    small = max(8, int(image.shape[0] / rng.uniform(1.3, 3.0)))
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _jpeg(image: Image, quality: int) -> Image:
+    pixels = np.rint(image * 255).astype(np.uint8)
+    ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert ok and decoded is not None
+    return decoded.astype(np.float32) / 255.0

@@ -1,0 +1,154 @@
+"""Prepared slices in memory, and the batches that a training draws from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_cnn.dataset.augment import AugmentSettings, augment
+from brain_cnn.labels import LABELS, NOTUMOR, label_index
+from brain_cnn.preprocess import prepare
+
+GRID_STEP = 8
+"""Input pixels per cell of the class maps, on each axis."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Every image of a data set as the network sees it.
+
+    Attributes:
+        images: uint8 (N, S, S); 0..255 stands for the tensor's 0..1.
+        labels: int64 (N,), positions in `LABELS`.
+        masks: uint8 (N, S, S) in the same crop, 255 inside the tumour; None without masks.
+        has_mask: bool (N,), whether `masks[i]` says where the tumour is.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None
+    has_mask: NDArray[np.bool_]
+
+
+def prepare_all(
+    images: list[NDArray[np.uint8]],
+    labels: list[str],
+    masks: list[NDArray[np.uint8] | None] | None,
+    size: int,
+) -> PreparedData:
+    """Run `prepare` over a data set; masks (uint8, each the shape of its image) go along."""
+
+    def one(position: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        ready = prepare(images[position], size)
+        tensor = np.rint(ready.tensor[..., 0] * 255).astype(np.uint8)
+        mask = masks[position] if masks is not None else None
+        return tensor, None if mask is None else _crop_mask(mask, ready.box, size)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(one, range(len(images))))
+    tensors = np.stack([tensor for tensor, _ in results])
+    has_mask = np.array([mask is not None and mask.max() > 127 for _, mask in results])
+    stack = None
+    if masks is not None:
+        empty = np.zeros((size, size), np.uint8)
+        stack = np.stack([empty if mask is None else mask for _, mask in results])
+    indices = np.array([label_index(label) for label in labels], dtype=np.int64)
+    return PreparedData(tensors, indices, stack, has_mask)
+
+
+def _crop_mask(
+    mask: NDArray[np.uint8], box: tuple[float, float, float], size: int
+) -> NDArray[np.uint8]:
+    """Resample the same square of the mask that `prepare` took of the slice."""
+    top, left, side = box
+    step = side / size
+    matrix = np.array([[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(mask, matrix, (size, size), flags=flags)
+
+
+def draw_epoch(
+    data: PreparedData,
+    members: NDArray[np.int64],
+    count: int,
+    balance: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Choose which images one epoch shows.
+
+    Args:
+        data: the prepared data set.
+        members: int64 (M,), the images that may be drawn.
+        count: how many to draw.
+        balance: 0 shows every image equally often; 1 shows every class equally often.
+
+    Returns:
+        int64 (count,): within a class every image is used once before any is used again.
+    """
+    labels = data.labels[members]
+    sizes = np.bincount(labels, minlength=len(LABELS)).astype(float)
+    weights = np.where(sizes > 0, np.maximum(sizes, 1.0) ** (1.0 - balance), 0.0)
+    shares = np.floor(count * weights / weights.sum()).astype(int)
+    shares[int(np.argmax(weights))] += count - shares.sum()
+    drawn = []
+    for label, share in enumerate(shares):
+        own = members[labels == label]
+        rounds = -(-share // max(len(own), 1))
+        pool = [rng.permutation(own) for _ in range(rounds)]
+        drawn.append(np.concatenate(pool)[:share] if pool else own[:0])
+    return rng.permutation(np.concatenate(drawn))
+
+
+def training_batches(
+    data: PreparedData,
+    order: NDArray[np.int64],
+    size: int,
+    batch: int,
+    seed: tuple[int, int],
+    settings: AugmentSettings,
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield augmented batches, made ahead in a second thread.
+
+    Args:
+        seed: (seed of the run, epoch): with the position they fix every random choice.
+
+    Yields:
+        tensors float32 (B, size, size, 1) in 0..1; labels float32 (B, 4), one-hot;
+        map targets float32 (B, size/8, size/8, 5): the share of each cell that is tumour of
+        each class, and in the last channel 1 where that is known.
+    """
+    pieces = [order[start : start + batch] for start in range(0, len(order), batch)]
+
+    def make(
+        number: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        members = pieces[number]
+        grid = size // GRID_STEP
+        tensors = np.empty((len(members), size, size, 1), np.float32)
+        targets = np.zeros((len(members), grid, grid, len(LABELS) + 1), np.float32)
+        for row, member in enumerate(members):
+            rng = np.random.default_rng([*seed, number * batch + row])
+            has_mask = data.masks is not None and data.has_mask[member]
+            mask = data.masks[member] if data.masks is not None and has_mask else None
+            tensors[row, ..., 0], moved = augment(data.images[member], mask, size, rng, settings)
+            if moved is not None:
+                cells = cv2.resize(moved, (grid, grid), interpolation=cv2.INTER_AREA)
+                targets[row, ..., data.labels[member]] = cells
+                targets[row, ..., -1] = 1.0
+            elif data.labels[member] == label_index(NOTUMOR):
+                targets[row, ..., -1] = 1.0  # known: no tumour anywhere
+        one_hot = np.eye(len(LABELS), dtype=np.float32)[data.labels[members]]
+        return tensors, one_hot, targets
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = [pool.submit(make, number) for number in range(min(3, len(pieces)))]
+        for number in range(len(pieces)):
+            if number + 3 < len(pieces):
+                ahead.append(pool.submit(make, number + 3))
+            yield ahead[number].result()
+            ahead[number] = None  # type: ignore[call-overload]  # let the batch go

@@ -1,0 +1,1 @@
+"""Pictures: `overlay` (a heatmap over its slice, for serving) and `figures` (matplotlib)."""

@@ -1,0 +1,79 @@
+"""What a file is, told from its first bytes alone. File names lie and are never looked at."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+# First bytes -> name. Raster names are those of Pillow, so that its reader can be pinned.
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"GIF87a", "GIF"),
+    (0, b"GIF89a", "GIF"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (128, b"DICM", "DICOM"),
+    (0, b"PK\x03\x04", "ZIP"),
+    (0, b"PK\x05\x06", "ZIP"),
+    (0, b"%PDF-", "PDF"),
+)
+RASTER_FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"})
+
+_NIFTI1_SIZE = 348  # bytes of the NIfTI-1 header; its magic is the last 4 of them
+_NIFTI2_SIZE = 540
+_GZIP_PEEK = 4096  # compressed bytes looked at to see whether a .gz holds NIfTI
+
+
+def sniff(data: bytes) -> str:
+    """Return the format of `data`, or "" where it is none that we know.
+
+    Returns:
+        One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "PDF", "HEIC", "".
+    """
+    for offset, signature, name in _SIGNATURES:
+        if data[offset : offset + len(signature)] == signature:
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif"):
+        return "HEIC"
+    if _is_nifti(data) or (data[:2] == b"\x1f\x8b" and _is_nifti(_gunzip_head(data))):
+        return "NIfTI"
+    if _is_bare_dicom(data):
+        return "DICOM"
+    if _is_bmp(data):
+        return "BMP"
+    return ""
+
+
+def _is_bmp(data: bytes) -> bool:
+    """BMP's two letters are also English, so its header length must fit too."""
+    if data[:2] != b"BM" or len(data) < 18:
+        return False
+    return struct.unpack_from("<I", data, 14)[0] in (12, 40, 52, 56, 64, 108, 124)
+
+
+def _is_nifti(data: bytes) -> bool:
+    if len(data) >= _NIFTI1_SIZE and data[344:348] in (b"n+1\x00", b"ni1\x00"):
+        return True
+    if len(data) < 8 or data[4:8] not in (b"n+2\x00", b"ni2\x00"):
+        return False
+    return _NIFTI2_SIZE in (*struct.unpack("<i", data[:4]), *struct.unpack(">i", data[:4]))
+
+
+def _gunzip_head(data: bytes) -> bytes:
+    """Decompress at most a header's worth, so that a bomb costs nothing here."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data[:_GZIP_PEEK], _NIFTI2_SIZE)
+    except zlib.error:
+        return b""
+
+
+def _is_bare_dicom(data: bytes) -> bool:
+    """DICOM without its 128-byte preamble starts with a tag of group 0002 or 0008."""
+    if len(data) < 8 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
+        return False
+    return data[4:6] in (b"UI", b"CS", b"UL", b"OB", b"DA", b"SH", b"LO") or data[6:8] == b"\0\0"

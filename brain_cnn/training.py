@@ -1,0 +1,306 @@
+"""The fit loop: what it minimises, how it steps, and what it leaves on disk.
+
+Backend-neutral Keras 3. One epoch after another, from top to bottom of `fit`; everything
+random hangs on (seed, epoch), so a run that is stopped and resumed ends as if it had not
+been stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from brain_cnn.calibration import softmax
+from brain_cnn.dataset.augment import AugmentSettings, plain
+from brain_cnn.dataset.batches import PreparedData, draw_epoch, training_batches
+from brain_cnn.errors import SettingsError
+from brain_cnn.losses import guidance_loss
+from brain_cnn.network import build_baseline, build_cnn
+from brain_cnn.run_folder import RunFolder
+
+ARCHITECTURES = ("ours", "baseline")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Every knob of a training; saved with the run."""
+
+    arch: str = "ours"  # "ours", or "baseline": the plain two-convolution network
+    seed: int = 0  # fixes weights, order and augmentation
+    size: int = 160  # side of the network's input, pixels; a multiple of 16
+    small_size: int = 112  # side in the first epochs: half the work for a first idea
+    small_share: float = 0.55  # share of the epochs at `small_size`
+    epochs: int = 90
+    epoch_images: int = 2400  # images shown in one epoch, drawn anew each time
+    batch: int = 32  # images per step
+    learning_rate: float = 2e-3  # peak, after the warm-up
+    warmup_epochs: float = 2.0  # rises linearly from 0
+    weight_decay: float = 0.02  # AdamW's, on kernels alone
+    clip_norm: float = 2.0  # largest global norm of a step's gradient
+    label_smoothing: float = 0.05  # mass moved from the true label to all four
+    dropout: float = 0.3  # of the feature map's channels
+    balance: float = 0.6  # 0: every image equally often; 1: every class equally often
+    map_weight: float = 0.5  # weight of the mask guidance beside the cross-entropy
+    ema_decay: float = 0.99  # of the averaged weights, per step
+    patience: int = 40  # epochs without a better val loss before it stops
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise SettingsError(
+                "unknown-arch", f"Unknown network {self.arch!r}.", f"Choose of {ARCHITECTURES}."
+            )
+        for name in ("size", "small_size"):
+            value = getattr(self, name)
+            if value < 32 or value % 16:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
+                )
+        for name in ("epochs", "epoch_images", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give at least 1."
+                )
+
+    def size_of_epoch(self, epoch: int) -> int:
+        """Return the side of the input in epoch 0, 1, ..., in pixels."""
+        small = self.arch == "ours" and epoch < round(self.small_share * self.epochs)
+        return self.small_size if small else self.size
+
+
+BASELINE = TrainSettings(
+    arch="baseline",
+    epochs=12,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    balance=0.0,
+    small_share=0.0,
+    warmup_epochs=0.5,
+    # What such projects do: mirror and turn a little, nothing else.
+    augment=AugmentSettings(
+        right_angles=0.0, curve=0.0, invert=0.0, bias_field=0.0, resolution=0.0,
+        sharpen=0.0, jpeg=0.0, noise=0.0,
+    ),
+)  # fmt: skip
+
+
+def make_repeatable(seed: int) -> None:
+    """Seed every random generator, and ask the backend for operations that repeat exactly."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def build(settings: TrainSettings, size: int) -> keras.Model:
+    """Build the network that the settings name, for inputs of `size` pixels a side."""
+    if settings.arch == "baseline":
+        return build_baseline(size)
+    return build_cnn(size, dropout=settings.dropout)
+
+
+def build_for_training(settings: TrainSettings, size: int) -> tuple[keras.Model, keras.Model]:
+    """Build the network, and a compiled view of it that shares its layers.
+
+    Returns:
+        The network, and the view whose outputs are those that have a loss.
+    """
+    network = build(settings, size)
+    losses: dict[str, Any] = {
+        "logits": keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=settings.label_smoothing
+        )
+    }
+    weights = {"logits": 1.0}
+    if settings.arch == "ours":
+        losses["class_maps"] = guidance_loss
+        weights["class_maps"] = settings.map_weight
+    optimizer = keras.optimizers.AdamW(
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip_norm,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.build(network.trainable_variables)
+    trainer = keras.Model(network.inputs, {name: network.output[name] for name in losses})
+    trainer.compile(
+        optimizer,
+        loss=losses,
+        loss_weights=weights,
+        metrics={"logits": [keras.metrics.CategoricalAccuracy(name="accuracy")]},
+        jit_compile=False,
+    )
+    return network, trainer
+
+
+def learning_rate(settings: TrainSettings, progress: float) -> float:
+    """Return the learning rate at `progress` epochs: linear warm-up, then half a cosine."""
+    if progress < settings.warmup_epochs:
+        return settings.learning_rate * progress / settings.warmup_epochs
+    done = (progress - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-6)
+    return settings.learning_rate * max(0.5 * (1 + np.cos(np.pi * min(done, 1.0))), 0.003)
+
+
+class AveragedWeights:
+    """The exponential moving average of all weights, batch statistics included.
+
+    Keras' own averages leave the batch statistics behind; with them the averaged network
+    is a network, and what is evaluated is what is saved.
+    """
+
+    def __init__(self, model: keras.Model, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.values = [ops.convert_to_numpy(w).copy() for w in model.weights]
+
+    def update(self, model: keras.Model) -> None:
+        self.steps += 1
+        # Short runs must not keep the random start: the average begins as a plain mean.
+        decay = min(self.decay, self.steps / (self.steps + 10.0))
+        for value, weight in zip(self.values, model.weights, strict=True):
+            value += (1.0 - decay) * (ops.convert_to_numpy(weight) - value)
+
+
+def predict_outputs(
+    model: keras.Model, images: NDArray[np.uint8], size: int, batch: int = 32
+) -> dict[str, NDArray[np.float32]]:
+    """Run the network over prepared slices uint8 (N, S, S); return its outputs, stacked."""
+    pieces: list[dict[str, Any]] = []
+    for start in range(0, len(images), batch):
+        tensors = np.stack([plain(image, size) for image in images[start : start + batch]])
+        outputs = model.predict_on_batch(tensors[..., None])
+        pieces.append({name: ops.convert_to_numpy(value) for name, value in outputs.items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def loss_and_accuracy(
+    logits: NDArray[np.floating], labels: NDArray[np.integer]
+) -> tuple[float, float]:
+    """Return the mean cross-entropy (nats) and the accuracy of logits (N, 4)."""
+    probabilities = softmax(logits.astype(np.float64))
+    loss = -np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean()
+    return float(loss), float((logits.argmax(axis=1) == labels).mean())
+
+
+def fit(
+    data: PreparedData,
+    train: NDArray[np.int64],
+    val: NDArray[np.int64],
+    settings: TrainSettings,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+) -> keras.Model:
+    """Train, and return the network of the best epoch by val loss.
+
+    Every epoch writes a row of `results.csv`, redraws the curves and saves `last` (to go on
+    from) and, when it is the best so far, `best` (averaged weights, to use). Ctrl-C returns
+    the best so far; the epoch it cut short is done again by `resume`.
+
+    Args:
+        data: prepared slices of the whole data set.
+        train: positions to learn from; val: positions that choose the epoch.
+        run: where everything is written.
+        resume: go on from the run's `last` checkpoint.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    size = settings.size_of_epoch(0)
+    model, trainer = build_for_training(settings, size)
+    shadow = build(settings, size)  # carries the averaged weights
+    average = AveragedWeights(model, settings.ema_decay)
+    first, best_loss, best_epoch = 0, np.inf, -1
+    if resume and (state := run.load_state()) is not None:
+        variables = [*model.variables, *trainer.optimizer.variables]
+        average.values, average.steps = run.restore(variables), state["steps"]
+        first, best_loss, best_epoch = state["epoch"] + 1, state["best_loss"], state["best_epoch"]
+        print(f"Going on after epoch {first} of {settings.epochs}.", flush=True)
+    steps = -(-settings.epoch_images // settings.batch)
+    try:
+        for epoch in range(first, settings.epochs):
+            if epoch - best_epoch > settings.patience and best_epoch >= 0:
+                print(f"No better val loss for {settings.patience} epochs: stopping.", flush=True)
+                break
+            started = time.monotonic()
+            if size != settings.size_of_epoch(epoch):
+                # The same weights, in a network of the new size: a graph of one fixed shape.
+                size = settings.size_of_epoch(epoch)
+                model, trainer = _resized(model, trainer, settings, size)
+                shadow = build(settings, size)
+            rng = np.random.default_rng([settings.seed, epoch])
+            order = draw_epoch(data, train, settings.epoch_images, settings.balance, rng)
+            batches = training_batches(
+                data, order, size, settings.batch, (settings.seed, epoch), settings.augment
+            )
+            trainer.reset_metrics()
+            logs: dict[str, Any] = {}
+            rate = 0.0
+            for step, (tensors, labels, targets) in enumerate(run.progress(batches, steps, epoch)):
+                rate = learning_rate(settings, epoch + (step + 1) / steps)
+                trainer.optimizer.learning_rate = rate
+                truth = {"logits": labels}
+                if settings.arch == "ours":
+                    truth["class_maps"] = targets
+                logs = trainer.train_on_batch(tensors, truth, return_dict=True)
+                average.update(model)
+            shadow.set_weights(average.values)
+            outputs = predict_outputs(shadow, data.images[val], size)
+            val_loss, val_accuracy = loss_and_accuracy(outputs["logits"], data.labels[val])
+            row = {
+                "epoch": epoch + 1,
+                "loss": float(logs["loss"]),
+                "accuracy": float(logs.get("logits_accuracy", logs.get("accuracy", np.nan))),
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "learning_rate": rate,
+                "seconds": time.monotonic() - started,
+            }
+            # A network that has only seen small pictures is not yet the one that is served.
+            if size == settings.size and val_loss < best_loss:
+                best_loss, best_epoch = val_loss, epoch
+                run.save_best(shadow, average.values)
+            state = {"epoch": epoch, "best_loss": best_loss, "best_epoch": best_epoch}
+            state["steps"] = average.steps
+            variables = [*model.variables, *trainer.optimizer.variables]
+            run.end_epoch(row, variables, shadow, average.values, state)
+            print(_summary(row, settings), flush=True)
+    except KeyboardInterrupt:
+        print("\nStopped by hand. The same command with --resume goes on from the last epoch.")
+        run.interrupted = True
+    final = build(settings, settings.size)
+    final.set_weights(run.load_best(average.values))
+    return final
+
+
+def _resized(
+    model: keras.Model, trainer: keras.Model, settings: TrainSettings, size: int
+) -> tuple[keras.Model, keras.Model]:
+    """Return both for inputs of another size, with all weights and optimiser state."""
+    new_model, new_trainer = build_for_training(settings, size)
+    old = [*model.variables, *trainer.optimizer.variables]
+    new = [*new_model.variables, *new_trainer.optimizer.variables]
+    for target, source in zip(new, old, strict=True):
+        target.assign(source)
+    return new_model, new_trainer
+
+
+def _summary(row: dict[str, Any], settings: TrainSettings) -> str:
+    left = (settings.epochs - row["epoch"]) * row["seconds"] / 60
+    return (
+        f"epoch {row['epoch']:3d}/{settings.epochs}  loss {row['loss']:.3f}  "
+        f"accuracy {row['accuracy']:.3f}  val loss {row['val_loss']:.3f}  "
+        f"val accuracy {row['val_accuracy']:.3f}  {row['seconds']:.0f} s, about {left:.0f} min left"
+    )
+
+
+def settings_as_json(settings: TrainSettings) -> str:
+    """Return the settings as JSON, for the run folder and the bundle."""
+    return json.dumps(asdict(settings), indent=2) + "\n"

@@ -1,0 +1,148 @@
+"""Every setting of the server: one frozen dataclass, read from `BRAIN_CNN_*` variables.
+
+A new setting is one line here; its variable is its name in capitals after `BRAIN_CNN_`.
+A variable with an unknown name stops the start: a misspelt limit must not be ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from brain_cnn.engine import ENGINES
+from brain_cnn.errors import SettingsError
+from brain_cnn.scan import ScanLimits
+
+PREFIX = "BRAIN_CNN_"
+
+# Variables of the training side and of the tests, which the server passes over.
+_OF_OTHERS = frozenset({"BRAIN_CNN_DATA", "BRAIN_CNN_CACHE"})
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one server process, with their defaults.
+
+    Attributes:
+        model: the model folder; empty means the shipped one.
+        engine: "onnx" or "tensorflow".
+        engine_threads: threads of one forward pass. 1, since the server answers several
+            requests at once and they would fight for the cores.
+        coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
+        max_file_mib: largest file, MiB.
+        max_request_mib: largest request with all its files, MiB; held in memory.
+        max_files: files in one request.
+        max_form_parts: parts of one multipart form.
+        max_megapixels: largest slice, million pixels.
+        bind: address and port that gunicorn listens on.
+        workers: gunicorn processes; 0 means one per two cores, each holds the model.
+        threads: requests that one process answers at once.
+        timeout_s: seconds after which a worker that does not answer is replaced.
+    """
+
+    model: str = ""
+    engine: str = "onnx"
+    engine_threads: int = 1
+    coverage: float = 0.95
+    max_file_mib: int = 32
+    max_request_mib: int = 64
+    max_files: int = 64
+    max_form_parts: int = 1000
+    max_megapixels: int = 40
+    bind: str = "127.0.0.1:8000"
+    workers: int = 0
+    threads: int = 4
+    timeout_s: int = 60
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise _bad("engine", self.engine, f"one of {', '.join(ENGINES)}")
+        if not 0 < self.coverage < 1:
+            raise _bad("coverage", self.coverage, "a share between 0 and 1, for example 0.95")
+        if self.workers < 0:
+            raise _bad("workers", self.workers, "0 (from the cores) or more")
+        for name in (
+            "engine_threads",
+            "max_file_mib",
+            "max_request_mib",
+            "max_files",
+            "max_form_parts",
+            "max_megapixels",
+            "threads",
+            "timeout_s",
+        ):
+            if getattr(self, name) < 1:
+                raise _bad(name, getattr(self, name), "1 or more")
+        if self.max_file_mib > self.max_request_mib:
+            raise _bad(
+                "max_file_mib", self.max_file_mib, f"at most max_request_mib {self.max_request_mib}"
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `environ` (the process's own if None).
+
+        Raises:
+            SettingsError: an unknown `BRAIN_CNN_*` name, or a value that does not fit.
+        """
+        environ = os.environ if environ is None else environ
+        known = {PREFIX + field.name.upper(): field for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, text in environ.items():
+            if not name.startswith(PREFIX) or name in _OF_OTHERS:
+                continue
+            if name not in known:
+                raise SettingsError(
+                    "unknown-setting",
+                    f"There is no setting {name}.",
+                    f"The settings are {', '.join(sorted(known))}.",
+                )
+            field = known[name]
+            values[field.name] = _parse(field.name, text, type(field.default))
+        return cls(**values)
+
+    @property
+    def model_path(self) -> Path | None:
+        """The model folder, or None for the shipped one."""
+        return Path(self.model) if self.model else None
+
+    @property
+    def scan_limits(self) -> ScanLimits:
+        """The bounds for the readers, in bytes and pixels."""
+        return ScanLimits(
+            max_bytes=self.max_file_mib * _MIB, max_pixels=self.max_megapixels * 1_000_000
+        )
+
+    @property
+    def max_request_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return self.max_request_mib * _MIB
+
+    @property
+    def worker_count(self) -> int:
+        """Processes to start."""
+        return self.workers or max(1, (os.cpu_count() or 1) // 2)
+
+    def describe(self) -> str:
+        """Return all settings on one line, for the log at start."""
+        pairs = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return "settings: " + " ".join(pairs)
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text.strip())
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}.get(kind, "text")
+        raise _bad(name, text, wanted) from None
+
+
+def _bad(name: str, value: object, wanted: str) -> SettingsError:
+    return SettingsError(
+        "bad-setting", f"{PREFIX}{name.upper()} is {value!r}.", f"It must be {wanted}."
+    )

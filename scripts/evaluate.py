@@ -1,0 +1,160 @@
+"""Evaluate a saved model bundle: the results table, its predictions and its figures.
+
+    python scripts/evaluate.py --model models/brain_cnn --data brain-tumor-mri.zip \\
+        --split protocol --protocol provenance.csv --out runs/evaluation
+
+Writes into --out: `metrics.json` (the table), `predictions.csv`, figures of numbers
+(confusion matrix, ROC, precision-recall), and figures that show images of the data set
+(predictions, Grad-CAM), which are for your eyes and not for publication.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from brain_cnn.bundle import Bundle, load_bundle
+from brain_cnn.dataset import index
+from brain_cnn.engine import ENGINES, Engine, make_engine
+from brain_cnn.errors import BrainCnnError
+from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_interval, format_table
+from brain_cnn.judging import (
+    SPLITS,
+    JudgedSlices,
+    LabelledData,
+    judge,
+    load_labelled,
+    measure_localisation,
+    true_labels,
+)
+from brain_cnn.predictions import evaluate_file, write_predictions
+from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    args = _parse(arguments)
+    try:
+        bundle = load_bundle(args.model)
+        print(f"Model {bundle.name} {bundle.version} ({bundle.sha256[:12]}), engine {args.engine}.")
+        data = load_labelled(args.data, args.split, args.protocol, seed=args.seed)
+        positions = getattr(data.split, args.part)
+        print(f"Split {data.split.name}: {data.split.sentence}")
+        engine = make_engine(bundle, args.engine, args.threads)
+        result = _evaluate(args, bundle, engine, data, positions)
+        if args.masks is not None:
+            result["localisation"] = _localise(args, bundle, engine, data)
+            if args.record:
+                _record(bundle.path, "localisation", result["localisation"])
+        _write_json(args.out / "metrics.json", result)
+        print(f"Written to {args.out}.")
+    except BrainCnnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _evaluate(
+    args: argparse.Namespace, bundle: Bundle, engine: Engine, data: LabelledData, positions: Any
+) -> dict[str, Any]:
+    pixels = [data.images[i] for i in positions]
+    truth = true_labels(data, positions)
+    print(f"Judging {len(pixels)} slices ({args.part}) ...", flush=True)
+    judged = judge(engine, bundle.calibration, pixels, bundle.input_size)
+    table = args.out / "predictions.csv"
+    write_predictions(
+        table,
+        [data.records[i].path for i in positions],
+        truth,
+        judged.probabilities,
+        [data.split.groups[i] for i in positions],
+    )
+    evaluated = evaluate_file(table, seed=args.seed)
+    reference = PUBLISHED_REFERENCE if args.split == "official" else None
+    print()
+    print(format_table({bundle.name: evaluated}, reference))
+    title = f"{bundle.name}, {args.split} {args.part}"
+    save_number_figures(args.out, args.split, truth, judged.probabilities, title)
+    _draw_examples(args, judged, pixels, truth)
+    return {
+        "split": data.split.name,
+        "part": args.part,
+        "sentence": data.split.sentence,
+        "leaky": data.split.leaky,
+        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "results": evaluated,
+        "reference": reference,
+    }
+
+
+def _draw_examples(
+    args: argparse.Namespace, judged: JudgedSlices, pixels: list[Any], truth: Any
+) -> None:
+    called = judged.probabilities.argmax(axis=1)
+    chosen = choose_examples(truth, called, each=2, seed=args.seed)
+    save_image_figures(
+        args.out,
+        args.split,
+        [pixels[i] for i in chosen],
+        truth[chosen],
+        judged.probabilities[chosen],
+        [judged.heatmap(i, int(called[i])) for i in chosen],
+    )
+
+
+def _localise(
+    args: argparse.Namespace, bundle: Bundle, engine: Engine, data: LabelledData
+) -> dict[str, Any]:
+    masks = index.load_masks(args.masks, data.records)
+    summary = measure_localisation(
+        engine, bundle.calibration, bundle.input_size, data, masks, seed=args.seed
+    )
+    print(
+        f"Heatmap of the true class on {summary['n']} val tumours: "
+        f"peak on the tumour {format_interval(summary['pointing'])}, "
+        f"energy ratio {format_interval(summary['energy_ratio'], 2)}, "
+        f"empty {format_interval(summary['empty'])}."
+    )
+    return summary
+
+
+def _record(folder: Path, name: str, section: dict[str, Any]) -> None:
+    """Put one section into the metrics.json of the bundle and leave the others."""
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    _write_json(path, {**metrics, name: section})
+    print(f"Recorded {name} in {path}.")
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, help="bundle folder; default: the shipped one")
+    parser.add_argument("--data", required=True, help="folder, ZIP, https or Drive link")
+    parser.add_argument("--split", choices=SPLITS, default="official")
+    parser.add_argument("--part", choices=("test", "val", "train"), default="test")
+    parser.add_argument("--protocol", type=Path, help="CSV of the protocol split")
+    parser.add_argument("--masks", help="folder or ZIP of tumour masks: measures localisation")
+    parser.add_argument(
+        "--record", action="store_true", help="put the localisation into the bundle's metrics.json"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--engine", choices=ENGINES, default="onnx")
+    parser.add_argument("--threads", type=int, help="of the engine; default: its own choice")
+    parser.add_argument("--seed", type=int, default=0, help="of drawn splits and intervals")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""A setting is either understood or stops the start."""
+
+import pytest
+
+from brain_cnn.errors import SettingsError
+from brain_cnn.web.settings import Settings
+
+
+def test_defaults_hold_without_environment():
+    assert Settings.from_env({}) == Settings()
+
+
+def test_values_are_read():
+    settings = Settings.from_env({"BRAIN_CNN_THREADS": "7", "BRAIN_CNN_COVERAGE": "0.9"})
+    assert (settings.threads, settings.coverage) == (7, 0.9)
+
+
+def test_misspelt_name_stops_with_the_right_ones():
+    with pytest.raises(SettingsError, match=r"BRAIN_CNN_THREAD\..*BRAIN_CNN_THREADS"):
+        Settings.from_env({"BRAIN_CNN_THREAD": "7"})
+
+
+def test_names_of_training_and_tests_are_passed_over():
+    assert Settings.from_env({"BRAIN_CNN_DATA": "x", "BRAIN_CNN_CACHE": "y"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BRAIN_CNN_THREADS", "many"),
+        ("BRAIN_CNN_THREADS", "0"),
+        ("BRAIN_CNN_ENGINE", "torch"),
+        ("BRAIN_CNN_COVERAGE", "1.5"),
+        ("BRAIN_CNN_MAX_FILE_MIB", "9999"),
+        ("BRAIN_CNN_WORKERS", "-1"),
+    ],
+)
+def test_value_out_of_range_is_named(name, value):
+    with pytest.raises(SettingsError, match=f"{name} is .*{value}"):
+        Settings.from_env({name: value})
+
+
+def test_every_setting_is_printed_and_documented():
+    line = Settings().describe()
+    for name in Settings.__dataclass_fields__:
+        assert f"{name}=" in line
+        assert f"{name}:" in Settings.__doc__
