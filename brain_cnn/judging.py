@@ -137,25 +137,30 @@ def judge(
     )
 
 
+def keras_outputs(
+    model: Any, pixels: Sequence[NDArray[np.uint8]], size: int
+) -> dict[str, NDArray[np.float32]]:
+    """Run a Keras model over N slices uint8 (H, W), prepared as served ones are.
+
+    The 8-bit slices that a training keeps in memory would move a probability by several
+    thousandths.
+
+    Args:
+        model: its outputs are a dict of arrays with `logits` (N, 4) among them.
+        size: side of the model's input in pixels.
+    """
+    pieces = []
+    for start in range(0, len(pixels), _BATCH):
+        batch = np.stack([prepare(p, size).tensor for p in pixels[start : start + _BATCH]])
+        pieces.append({k: np.asarray(v) for k, v in model.predict_on_batch(batch).items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
 def keras_probabilities(
     model: Any, calibration: Calibration, pixels: Sequence[NDArray[np.uint8]], size: int
 ) -> NDArray[np.float64]:
-    """Return calibrated probabilities (N, 4) of a Keras model whose weights are not shipped.
-
-    Its slices are prepared as served ones are: the 8-bit slices that a training keeps in
-    memory would move a probability by several thousandths.
-
-    Args:
-        model: has the output `logits`; the other outputs are not needed.
-        calibration: of this model.
-        pixels: N slices, uint8 (H, W).
-        size: side of the model's input in pixels.
-    """
-    logits = []
-    for start in range(0, len(pixels), _BATCH):
-        batch = np.stack([prepare(p, size).tensor for p in pixels[start : start + _BATCH]])
-        logits.append(np.asarray(model.predict_on_batch(batch)["logits"]))
-    return calibration.probabilities(np.concatenate(logits))
+    """Return calibrated probabilities (N, 4) of a Keras model whose weights are not shipped."""
+    return calibration.probabilities(keras_outputs(model, pixels, size)["logits"])
 
 
 def tumours_with_masks(

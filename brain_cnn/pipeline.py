@@ -27,13 +27,13 @@ from brain_cnn.dataset.index import load_masks
 from brain_cnn.dataset.report import DataReport, data_report
 from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_table
 from brain_cnn.export import MIN_IMAGES, export_onnx, verify_onnx
-from brain_cnn.judging import LabelledData, slice_heatmap, true_labels
+from brain_cnn.judging import LabelledData, keras_outputs, slice_heatmap, true_labels
 from brain_cnn.predictions import evaluate_file, write_predictions
 from brain_cnn.preprocess import prepare
 from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
 from brain_cnn.render.figures import accuracy_loss_curves, save_figure
 from brain_cnn.run_folder import RunFolder
-from brain_cnn.training import TrainSettings, fit, predict_outputs, settings_as_json
+from brain_cnn.training import TrainSettings, fit, settings_as_json
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "onnx", "tf2onnx")
 
@@ -46,13 +46,11 @@ class Trained:
         model: float32 Keras model of the served input size.
         calibration: temperature, set thresholds, familiarity gate.
         test_probabilities: float64 (T, 4), calibrated, of the split's test part.
-        interrupted: Ctrl-C cut the training short.
     """
 
     model: keras.Model
     calibration: Calibration
     test_probabilities: NDArray[np.float64]
-    interrupted: bool
 
 
 def report_data(data: LabelledData, run_path: Path) -> DataReport:
@@ -111,25 +109,33 @@ def train_one(
     folder: Path,
     *,
     resume: bool,
-) -> Trained:
-    """Fit one network, calibrate it on val, and judge the test part once."""
+) -> Trained | None:
+    """Fit one network, calibrate it on val, and judge the test part once.
+
+    Returns:
+        None where Ctrl-C cut the training short: an unfinished network sees no test image.
+    """
     run = RunFolder(folder)
     run.write_text("settings.json", settings_as_json(settings))
     split = data.split
     model = fit(prepared, split.train, split.val, settings, run, resume=resume)
-    val = predict_outputs(model, prepared.images[split.val], settings.size)
+    if run.interrupted:
+        return None
+
+    def outputs(positions: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        return keras_outputs(model, [data.images[i] for i in positions], settings.size)
+
+    val = outputs(split.val)
     features: dict[str, Any] = {}
     if settings.arch == "ours":
-        train = predict_outputs(model, prepared.images[split.train], settings.size)
         features = {
-            "train_features": train["features"],
+            "train_features": outputs(split.train)["features"],
             "train_labels": prepared.labels[split.train],
             "val_features": val["features"],
         }
     calibration = fit_calibration(val["logits"], prepared.labels[split.val], **features)
-    test = predict_outputs(model, prepared.images[split.test], settings.size)
-    probabilities = calibration.probabilities(test["logits"])
-    return Trained(model, calibration, probabilities, run.interrupted)
+    probabilities = calibration.probabilities(outputs(split.test)["logits"])
+    return Trained(model, calibration, probabilities)
 
 
 def report_results(

@@ -49,6 +49,8 @@ class TrainSettings:
     balance: float = 0.6  # 0: every image equally often; 1: every class equally often
     map_weight: float = 0.5  # weight of the mask guidance beside the cross-entropy
     ema_decay: float = 0.99  # of the averaged weights, per step
+    edit_share: float = 0.0  # of the drawn images: tumour put in, taken out, or sham; 0 = off
+    edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
     patience: int = 40  # epochs without a better val loss before it stops
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
@@ -63,6 +65,11 @@ class TrainSettings:
                 raise SettingsError(
                     "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
                 )
+        for name in ("edit_share", "edit_ramp"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."
+                )
         for name in ("epochs", "epoch_images", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise SettingsError(
@@ -73,6 +80,11 @@ class TrainSettings:
         """Return the side of the input in epoch 0, 1, ..., in pixels."""
         small = self.arch == "ours" and epoch < round(self.small_share * self.epochs)
         return self.small_size if small else self.size
+
+    def edit_share_of_epoch(self, epoch: int) -> float:
+        """Return the share of edited images in epoch 0, 1, ...: first what is real."""
+        ramp = self.edit_ramp * self.epochs
+        return self.edit_share * (min(1.0, epoch / ramp) if ramp > 0 else 1.0)
 
 
 BASELINE = TrainSettings(
@@ -218,11 +230,15 @@ def fit(
     shadow = build(settings, size)  # carries the averaged weights
     average = AveragedWeights(model, settings.ema_decay)
     first, best_loss, best_epoch = 0, np.inf, -1
-    if resume and (state := run.load_state()) is not None:
+    if resume and (saved := run.load_state()) is not None:
         variables = [*model.variables, *trainer.optimizer.variables]
-        average.values, average.steps = run.restore(variables), state["steps"]
-        first, best_loss, best_epoch = state["epoch"] + 1, state["best_loss"], state["best_epoch"]
+        average.values, average.steps = run.restore(variables), saved["steps"]
+        first, best_epoch = saved["epoch"] + 1, saved["best_epoch"]
+        if best_epoch >= 0:
+            best_loss = saved["best_loss"]
         print(f"Going on after epoch {first} of {settings.epochs}.", flush=True)
+    # A model with one output leaves its name out of the metric's.
+    accuracy_name = "logits_accuracy" if settings.arch == "ours" else "accuracy"
     steps = -(-settings.epoch_images // settings.batch)
     try:
         for epoch in range(first, settings.epochs):
@@ -238,11 +254,15 @@ def fit(
             rng = np.random.default_rng([settings.seed, epoch])
             order = draw_epoch(data, train, settings.epoch_images, settings.balance, rng)
             batches = training_batches(
-                data, order, size, settings.batch, (settings.seed, epoch), settings.augment
+                data,
+                order,
+                size,
+                settings.batch,
+                (settings.seed, epoch),
+                settings.augment,
+                settings.edit_share_of_epoch(epoch),
             )
-            trainer.reset_metrics()
-            logs: dict[str, Any] = {}
-            rate = 0.0
+            shown, loss_sum, right_sum, rate = 0, 0.0, 0.0, 0.0
             for step, (tensors, labels, targets) in enumerate(run.progress(batches, steps, epoch)):
                 rate = learning_rate(settings, epoch + (step + 1) / steps)
                 trainer.optimizer.learning_rate = rate
@@ -251,13 +271,17 @@ def fit(
                     truth["class_maps"] = targets
                 logs = trainer.train_on_batch(tensors, truth, return_dict=True)
                 average.update(model)
+                # Keras starts its means anew at each train_on_batch: the epoch's are ours.
+                shown += len(tensors)
+                loss_sum += float(logs["loss"]) * len(tensors)
+                right_sum += float(logs[accuracy_name]) * len(tensors)
             shadow.set_weights(average.values)
             outputs = predict_outputs(shadow, data.images[val], size)
             val_loss, val_accuracy = loss_and_accuracy(outputs["logits"], data.labels[val])
             row = {
                 "epoch": epoch + 1,
-                "loss": float(logs["loss"]),
-                "accuracy": float(logs.get("logits_accuracy", logs.get("accuracy", np.nan))),
+                "loss": loss_sum / shown,
+                "accuracy": right_sum / shown,
                 "val_loss": val_loss,
                 "val_accuracy": val_accuracy,
                 "learning_rate": rate,
@@ -267,7 +291,9 @@ def fit(
             if size == settings.size and val_loss < best_loss:
                 best_loss, best_epoch = val_loss, epoch
                 run.save_best(shadow, average.values)
-            state = {"epoch": epoch, "best_loss": best_loss, "best_epoch": best_epoch}
+            state: dict[str, Any] = {"epoch": epoch, "best_epoch": best_epoch}
+            if best_epoch >= 0:
+                state["best_loss"] = best_loss
             state["steps"] = average.steps
             variables = [*model.variables, *trainer.optimizer.variables]
             run.end_epoch(row, variables, shadow, average.values, state)

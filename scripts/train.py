@@ -79,12 +79,11 @@ def _run(args: argparse.Namespace) -> int:
     plans = [("ours", settings)] + ([] if args.no_baseline else [("baseline", baseline)])
     for name, plan in plans:
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
-        networks[name] = pipeline.train_one(
-            data, prepared, plan, run_path / name, resume=args.resume
-        )
-        if networks[name].interrupted:
-            print(f"Checkpoints: {run_path / name}/best.keras and last.keras.")
+        trained = pipeline.train_one(data, prepared, plan, run_path / name, resume=args.resume)
+        if trained is None:
+            print(f"Checkpoints, to use or to go on from: {run_path / name}/best.keras, last.keras")
             return 130
+        networks[name] = trained
     section = pipeline.report_results(data, networks, run_path, out)
     if not args.report_only:
         name = "smoke" if args.smoke else "brain_cnn"
@@ -118,22 +117,33 @@ def _smoke_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def _with_changes(settings: Any, changes: list[str], more: dict[str, Any]) -> Any:
     """Apply `name=value` texts; an unknown name or a value of the wrong kind is refused."""
-    kinds = {field.name: type(getattr(settings, field.name)) for field in fields(settings)}
-    values: dict[str, Any] = dict(more)
+    own: dict[str, Any] = dict(more)
+    augment: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
-        if name not in kinds or name == "augment":
-            known = ", ".join(sorted(set(kinds) - {"augment"}))
-            raise SettingsError("unknown-setting", f"Unknown setting {name!r}.", f"Known: {known}.")
-        try:
-            values[name] = kinds[name](text)
-        except ValueError:
-            raise SettingsError(
-                "bad-setting",
-                f"{name} is {text!r}.",
-                f"Give a value of type {kinds[name].__name__}.",
-            ) from None
-    return replace(settings, **values)
+        if name.startswith("augment."):
+            augment[name[8:]] = _parse_value(settings.augment, name[8:], text, "augment.")
+        else:
+            own[name] = _parse_value(settings, name, text, "")
+    return replace(settings, **own, augment=replace(settings.augment, **augment))
+
+
+def _parse_value(settings: Any, name: str, text: str, prefix: str) -> Any:
+    kinds = {field.name: type(getattr(settings, field.name)) for field in fields(settings)}
+    kinds.pop("augment", None)  # its own settings are named one by one
+    if name not in kinds:
+        known = ", ".join(sorted(prefix + known for known in kinds))
+        raise SettingsError(
+            "unknown-setting", f"Unknown setting {prefix + name!r}.", f"Known: {known}."
+        )
+    try:
+        return kinds[name](text)
+    except ValueError:
+        raise SettingsError(
+            "bad-setting",
+            f"{prefix}{name} is {text!r}.",
+            f"Give a value of type {kinds[name].__name__}.",
+        ) from None
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -168,7 +178,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any setting of TrainSettings, e.g. --set batch=64",
+        help="a setting of TrainSettings, e.g. --set batch=64 --set augment.flip=0",
     )
     return parser.parse_args(arguments)
 

@@ -32,6 +32,9 @@ class AugmentSettings:
         resolution: share blurred or sampled down and up again.
         sharpen: share sharpened; jpeg: share saved as JPEG and read back.
         noise: share with added noise.
+        elastic: share bent by a smooth random field, up to about 3 % of the side.
+        convolution: share passed through a random small filter, mixed with the original
+            (Xu et al. 2021): other textures and contrasts, the same shapes.
     """
 
     flip: float = 0.5
@@ -47,6 +50,8 @@ class AugmentSettings:
     sharpen: float = 0.15
     jpeg: float = 0.2
     noise: float = 0.3
+    elastic: float = 0.0
+    convolution: float = 0.0
 
 
 def augment(
@@ -72,6 +77,11 @@ def augment(
     source = image.astype(np.float32) / 255.0
     changed = _warp(source, matrix, size)
     changed_mask = None if mask is None else _warp(mask.astype(np.float32) / 255.0, matrix, size)
+    # A share of 0 draws nothing: the other random choices stay what they are without it.
+    if settings.elastic > 0.0 and rng.random() < settings.elastic:
+        field = _bending(size, rng)
+        changed = _bend(changed, field)
+        changed_mask = None if changed_mask is None else _bend(changed_mask, field)
     return _change_greys(changed, rng, settings), changed_mask
 
 
@@ -108,6 +118,35 @@ def _random_affine(
     return np.concatenate([turn, offset[:, None]], axis=1)
 
 
+def _bending(size: int, rng: np.random.Generator) -> tuple[Image, Image]:
+    """Return where each pixel of a bent picture comes from: x and y, float32 (size, size)."""
+    coarse = rng.normal(0.0, 0.012 * size, (2, 5, 5)).astype(np.float32)
+    coarse[:, [0, -1]] = coarse[:, :, [0, -1]] = 0.0  # the border stays where it is
+    move = [cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC) for part in coarse]
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    return x + move[0], y + move[1]
+
+
+def _bend(image: Image, field: tuple[Image, Image]) -> Image:
+    return cv2.remap(image, field[0], field[1], cv2.INTER_LINEAR)
+
+
+def _random_convolution(image: Image, rng: np.random.Generator) -> Image:
+    """Filter float32 (n, n) in 0..1 by a random kernel; the head's mean and spread stay."""
+    width = int(rng.choice([1, 3, 5]))
+    kernel = rng.standard_normal((width, width)).astype(np.float32)
+    inside = np.clip(image * 8.0, 0.0, 1.0)
+    head = inside > 0.5
+    filtered = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    if not head.any() or filtered[head].std() < 1e-6:
+        return image
+    filtered = (filtered - filtered[head].mean()) / filtered[head].std()
+    filtered = filtered * image[head].std() + image[head].mean()
+    share = rng.uniform(0.2, 1.0)
+    # Air stays black in every weighting.
+    return np.clip(inside * (share * filtered + (1 - share) * image), 0.0, 1.0)
+
+
 def _change_greys(image: Image, rng: np.random.Generator, settings: AugmentSettings) -> Image:
     """Apply the random changes of grey value to float32 (n, n) in 0..1."""
     if rng.random() < settings.resolution:
@@ -115,6 +154,8 @@ def _change_greys(image: Image, rng: np.random.Generator, settings: AugmentSetti
     if rng.random() < settings.sharpen:
         blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 2.0))
         image = np.clip(image + rng.uniform(0.3, 1.5) * (image - blurred), 0.0, 1.0)
+    if settings.convolution > 0.0 and rng.random() < settings.convolution:
+        image = _random_convolution(image, rng)
     if rng.random() < settings.curve:
         image = _random_curve(image, rng)
     if rng.random() < settings.invert:

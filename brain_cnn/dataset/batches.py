@@ -10,12 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.dataset import edits
 from brain_cnn.dataset.augment import AugmentSettings, augment
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
 from brain_cnn.preprocess import prepare
 
 GRID_STEP = 8
 """Input pixels per cell of the class maps, on each axis."""
+
+# Of the edited images, the share whose class changes; the rest are shams.
+_TRUE_EDITS = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,15 @@ def training_batches(
     batch: int,
     seed: tuple[int, int],
     settings: AugmentSettings,
+    edit_share: float = 0.0,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
     """Yield augmented batches, made ahead in a second thread.
 
     Args:
         seed: (seed of the run, epoch): with the position they fix every random choice.
+        edit_share: share of the drawn images that are edited (see `edits`), as far as they
+            can be: a tumour needs its mask. 0 leaves every picture and random choice as
+            they are without edits.
 
     Yields:
         tensors float32 (B, size, size, 1) in 0..1; labels float32 (B, 4), one-hot;
@@ -123,6 +131,8 @@ def training_batches(
         each class, and in the last channel 1 where that is known.
     """
     pieces = [order[start : start + batch] for start in range(0, len(order), batch)]
+    # Tumours to cut out are those that are drawn anyway: none from outside the training part.
+    donors = np.unique(order[data.has_mask[order]]) if data.masks is not None else order[:0]
 
     def make(
         number: int,
@@ -131,18 +141,26 @@ def training_batches(
         grid = size // GRID_STEP
         tensors = np.empty((len(members), size, size, 1), np.float32)
         targets = np.zeros((len(members), grid, grid, len(LABELS) + 1), np.float32)
+        labels = data.labels[members]
         for row, member in enumerate(members):
-            rng = np.random.default_rng([*seed, number * batch + row])
+            place = number * batch + row
+            rng = np.random.default_rng([*seed, place])
             has_mask = data.masks is not None and data.has_mask[member]
             mask = data.masks[member] if data.masks is not None and has_mask else None
-            tensors[row, ..., 0], moved = augment(data.images[member], mask, size, rng, settings)
+            image = data.images[member]
+            if edit_share > 0.0:
+                # Its own randomness: the augmentation stays what it was.
+                edit_rng = np.random.default_rng([*seed, place, 1])
+                if edit_rng.random() < edit_share:
+                    image, mask, labels[row] = edited(data, int(member), donors, edit_rng)
+            tensors[row, ..., 0], moved = augment(image, mask, size, rng, settings)
             if moved is not None:
                 cells = cv2.resize(moved, (grid, grid), interpolation=cv2.INTER_AREA)
-                targets[row, ..., data.labels[member]] = cells
+                targets[row, ..., labels[row]] = cells
                 targets[row, ..., -1] = 1.0
-            elif data.labels[member] == label_index(NOTUMOR):
+            elif labels[row] == label_index(NOTUMOR):
                 targets[row, ..., -1] = 1.0  # known: no tumour anywhere
-        one_hot = np.eye(len(LABELS), dtype=np.float32)[data.labels[members]]
+        one_hot = np.eye(len(LABELS), dtype=np.float32)[labels]
         return tensors, one_hot, targets
 
     with ThreadPoolExecutor(1) as pool:
@@ -152,3 +170,44 @@ def training_batches(
                 ahead.append(pool.submit(make, number + 3))
             yield ahead[number].result()
             ahead[number] = None  # type: ignore[call-overload]  # let the batch go
+
+
+def edited(
+    data: PreparedData, member: int, donors: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:
+    """Return one image with its tumour taken out, put in, or the same work done beside it.
+
+    Args:
+        member: position of the image.
+        donors: positions of tumours with masks, which may be cut out.
+
+    Returns:
+        Image uint8 (S, S), mask (None where there is no tumour, or it is not known where),
+        label. An image to which no edit fits comes back as it is.
+    """
+    image, label = data.images[member], int(data.labels[member])
+    notumor = label_index(NOTUMOR)
+    if data.masks is None:
+        return image, None, label
+    result: NDArray[np.uint8] | None = None
+    if label == notumor and donors.size:
+        # Classes evenly: there are half as many masks of one as of the other.
+        kind = rng.choice(np.unique(data.labels[donors]))
+        donor = int(rng.choice(donors[data.labels[donors] == kind]))
+        source = data.images[donor], data.masks[donor], LABELS[kind]
+        if rng.random() < _TRUE_EDITS:
+            pasted = edits.transplant(image, *source, rng)
+            return (image, None, label) if pasted is None else (*pasted, int(kind))
+        if rng.random() < 0.5:
+            result = edits.sham_transplant(image, *source, rng)
+        else:
+            result = edits.sham(image, data.masks[donor], rng)
+        return image if result is None else result, None, label
+    if label == notumor or not data.has_mask[member]:
+        return image, None, label
+    mask = data.masks[member]
+    if rng.random() < _TRUE_EDITS:
+        result = edits.erase(image, mask, rng)
+        return (image, mask, label) if result is None else (result, None, notumor)
+    result = edits.sham(image, mask, rng)
+    return image if result is None else result, mask, label

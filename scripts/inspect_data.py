@@ -1,0 +1,62 @@
+"""Print the data report of a folder, ZIP or link, and of one split of it.
+
+python scripts/inspect_data.py --data brain-tumor-mri.zip --split official
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from brain_cnn.dataset import copies, index, locate, report, splits
+from brain_cnn.errors import BrainCnnError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 after a sentence on what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", required=True, help="folder, ZIP, https or Google Drive link")
+    parser.add_argument("--split", choices=("official", "protocol", "grouped"), default="grouped")
+    parser.add_argument("--protocol", type=Path, help="CSV of the protocol split")
+    parser.add_argument("--seed", type=int, default=0, help="of the parts that are drawn")
+    parser.add_argument("--workers", type=int, default=2, help="threads that read images")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args(arguments)
+    if options.split == "protocol" and options.protocol is None:
+        parser.error("--split protocol needs --protocol CSV")
+    try:
+        found = inspect(options)
+    except BrainCnnError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(found.as_dict(), indent=1) if options.json else found.text)
+    return 0
+
+
+def inspect(options: argparse.Namespace) -> report.DataReport:
+    """Find, read, group and split the data; return the report.
+
+    Raises:
+        DatasetError: the data cannot be used.
+    """
+    root = locate.locate_data(options.data)
+    everything = index.index_images(root)
+    images, unreadable = index.load_images(root, everything, options.workers)
+    lost = {path for path, _ in unreadable}
+    records = [record for record in everything if record.path not in lost]
+    groups = copies.find_copies(images)
+    if options.split == "protocol":
+        split = splits.protocol_split(records, options.protocol)
+    else:
+        make = splits.official_split if options.split == "official" else splits.grouped_split
+        alike = copies.find_lookalikes(images, groups)
+        split = make(records, alike, seed=options.seed, copy_groups=groups)
+    return report.data_report(records, images, unreadable, groups, split)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
