@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brain_cnn.diagnosis import Diagnosis
     from brain_cnn.explain.gradcam import make_gradcam_heatmap
     from brain_cnn.scan import Scan, Slice, read_scan
+    from brain_cnn.study import StudyDiagnosis
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Diagnosis",
     "Scan",
     "Slice",
+    "StudyDiagnosis",
     "load_classifier",
     "make_gradcam_heatmap",
     "read_scan",
@@ -32,6 +34,7 @@ _HOMES = {
     "Diagnosis": "brain_cnn.diagnosis",
     "Scan": "brain_cnn.scan",
     "Slice": "brain_cnn.scan",
+    "StudyDiagnosis": "brain_cnn.study",
     "read_scan": "brain_cnn.scan",
     "make_gradcam_heatmap": "brain_cnn.explain.gradcam",
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,33 @@ from brain_cnn.bundle import Bundle, load_bundle
 from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Diagnosis, class_heat
 from brain_cnn.engine import Engine, make_engine
 from brain_cnn.errors import BundleError, ScanError, SettingsError
-from brain_cnn.labels import LABELS, NOTUMOR
+from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
-from brain_cnn.scan import Scan, ScanLimits, read_scan
+from brain_cnn.scan import Scan, ScanLimits, Series, main_series, read_files
+from brain_cnn.scan.modality import modality_words
+from brain_cnn.study import StudyDiagnosis, judge_study
 
 # Slices that go through the network together: more gains nothing on a CPU and costs memory.
 _BATCH = 32
+
+# Modalities that are judged. Not said, or "other": the familiarity gate decides.
+_JUDGED = ("MR", "", "OT")
+
+Progress = Callable[[int, int], None]
+"""Called with the number of slices that are judged and of those that there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesAnswer:
+    """What is said of one series of an upload.
+
+    Attributes:
+        series: what was read, and which file each slice came from.
+        study: the answer, or why there is none.
+    """
+
+    series: Series
+    study: StudyDiagnosis | ScanError
 
 
 class Classifier:
@@ -49,18 +71,111 @@ class Classifier:
         self.limits = limits or ScanLimits()
         bundle.calibration.prediction_set(np.full(len(LABELS), 1 / len(LABELS)), coverage)
 
-    def classify(self, data: bytes) -> Diagnosis:
+    def classify(self, data: bytes, *, force: bool = False, plane: str = "axial") -> Diagnosis:
         """Judge a file and return the diagnosis of its most telling slice.
 
         Args:
             data: bytes of any supported file.
+            force: also judge a scan that its header calls something else than an MRI.
+            plane: which slices are taken from a NIfTI volume.
 
         Raises:
-            ScanError: the file cannot be read.
+            ScanError: the file cannot be read, or is no MRI.
+            ValueError: an unknown plane.
+        """
+        return self.classify_study(data, force=force, plane=plane).most_telling
+
+    def classify_study(
+        self,
+        data: bytes | Sequence[bytes],
+        *,
+        force: bool = False,
+        plane: str = "axial",
+        progress: Progress | None = None,
+    ) -> StudyDiagnosis:
+        """Judge all slices of a file, or of the files of one series, and the study as a whole.
+
+        Args:
+            data: bytes of any supported file, or of several files that belong together. Of
+                several series the one with the most slices is judged, and a note says so.
+            force, plane: as in `classify`.
+            progress: called after each batch of slices.
+
+        Raises:
+            ScanError: nothing can be read, or it is no MRI.
+            ValueError: an unknown plane, or no file.
+        """
+        files = [data] if isinstance(data, (bytes, bytearray, memoryview)) else list(data)
+        if not files:
+            raise ValueError("no file was given")
+        start = time.perf_counter()
+        series, problems = read_files([bytes(f) for f in files], limits=self.limits, plane=plane)
+        if not series:
+            raise problems[0]
+        scan = main_series(series).scan
+        return self.judge_scan(
+            scan, force=force, read_seconds=time.perf_counter() - start, progress=progress
+        )
+
+    def classify_together(
+        self,
+        files: Sequence[bytes],
+        *,
+        force: bool = False,
+        plane: str = "axial",
+        progress: Progress | None = None,
+    ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
+        """Judge files that were uploaded together, series by series.
+
+        Returns:
+            One answer for each series, and for each file that cannot be read its error.
         """
         start = time.perf_counter()
-        scan = read_scan(data, limits=self.limits)
-        return most_telling(self.classify_scan(scan, read_seconds=time.perf_counter() - start))
+        found, problems = read_files(files, limits=self.limits, plane=plane)
+        seconds = time.perf_counter() - start
+        total = sum(len(one.scan.slices) for one in found)
+        done = 0
+        answers = []
+        for one in found:
+            report = _shifted(progress, done, total)
+            study: StudyDiagnosis | ScanError
+            try:
+                study = self.judge_scan(
+                    one.scan,
+                    force=force,
+                    read_seconds=seconds * len(one.scan.slices) / total,
+                    progress=report,
+                )
+            except ScanError as error:
+                study = error
+            done += len(one.scan.slices)
+            answers.append(SeriesAnswer(one, study))
+        return answers, problems
+
+    def judge_scan(
+        self,
+        scan: Scan,
+        *,
+        force: bool = False,
+        read_seconds: float = 0.0,
+        progress: Progress | None = None,
+    ) -> StudyDiagnosis:
+        """Judge a scan that was read.
+
+        Raises:
+            ScanError: 422, its header calls it something else than an MRI, without `force`.
+        """
+        foreign = scan.facts.modality not in _JUDGED
+        if foreign and not force:
+            raise ScanError(
+                "not-mri",
+                f"This is {modality_words(scan.facts.modality)}; the model knows MRI only.",
+                "Choose an MR series of a head.",
+            )
+        slices = self.classify_scan(scan, read_seconds, progress)
+        study = judge_study(slices, self.bundle.calibration, self.coverage, scan.facts.weighting)
+        positions = tuple(s.position_mm for s in scan.slices)
+        return replace(study, facts=scan.facts, positions_mm=positions, forced=foreign)
 
     def classify_many(self, files: Sequence[bytes]) -> list[Diagnosis | ScanError]:
         """Judge several files; a bad one gives its `ScanError` in its place."""
@@ -72,7 +187,9 @@ class Classifier:
                 results.append(error)
         return results
 
-    def classify_scan(self, scan: Scan, read_seconds: float = 0.0) -> list[Diagnosis]:
+    def classify_scan(
+        self, scan: Scan, read_seconds: float = 0.0, progress: Progress | None = None
+    ) -> list[Diagnosis]:
         """Judge every slice of a scan, in batches; one diagnosis per slice, in order."""
         diagnoses: list[Diagnosis] = []
         for first in range(0, len(scan.slices), _BATCH):
@@ -99,6 +216,8 @@ class Classifier:
                         timing_ms=timing,
                     )
                 )
+            if progress is not None:
+                progress(len(diagnoses), len(scan.slices))
         return diagnoses
 
     def self_test(self) -> None:
@@ -154,12 +273,10 @@ class Classifier:
         return results
 
 
-def most_telling(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
-    """Return the familiar slice with the most evidence for a tumour, else the most familiar."""
-    familiar = [d for d in diagnoses if d.familiar]
-    if familiar:
-        return min(familiar, key=lambda d: d.probabilities[NOTUMOR])
-    return max(diagnoses, key=lambda d: d.familiarity)
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)
 
 
 def load_classifier(

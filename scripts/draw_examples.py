@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -21,7 +22,7 @@ from brain_cnn.classifier import load_classifier
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.render.figures import gradcam_gallery, prediction_grid, save_figure
+from brain_cnn.render.figures import gradcam_gallery, prediction_grid
 
 _EACH = 3  # heads of each class
 
@@ -44,16 +45,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
     probabilities = np.array([[d.probabilities[label] for label in LABELS] for d in diagnoses])
-    save_figure(prediction_grid(heads, true, probabilities), args.out / "examples_predictions")
+    _save(prediction_grid(heads, true, probabilities), args.out / "examples_predictions.png")
     called = probabilities.argmax(axis=1)
     cases = [
         (head, diagnosis.heatmap, truth, int(top))
         for head, diagnosis, truth, top in zip(heads, diagnoses, true, called, strict=True)
     ]
-    save_figure(gradcam_gallery(cases), args.out / "examples_gradcam")
+    _save(gradcam_gallery(cases), args.out / "examples_gradcam.png")
     for head_label, diagnosis in zip(true, diagnoses, strict=True):
         print(f"drawn {LABELS[head_label]:<11} {diagnosis.verdict:<11} {diagnosis.label}")
     return 0
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a PNG alone: pictures in an SVG are only larger."""
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
 def _png(pixels: np.ndarray) -> bytes:

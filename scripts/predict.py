@@ -3,9 +3,13 @@
     python scripts/predict.py slice.png more/                 a table
     python scripts/predict.py --json slice.png                JSON, as the HTTP API answers
     python scripts/predict.py --csv --overlays out/ folder/   CSV, and the overlays as PNG
+    python scripts/predict.py volume.nii.gz series.zip dicom/  series are judged as a whole
+
+DICOM files of one series are judged together, in the row of the first of them. Of a series
+the row is about the study; `--json` has every slice too. Progress goes to the terminal.
 
 Exit status: 0 every file was judged (a refused, unfamiliar picture is an answer too), 1 at
-least one file could not be read, 2 wrong use, 3 the model cannot be loaded.
+least one file could not be read or is no MRI, 2 wrong use, 3 the model cannot be loaded.
 """
 
 from __future__ import annotations
@@ -14,21 +18,26 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.classifier import Classifier, load_classifier
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.classifier import Classifier, Progress, load_classifier
+from brain_cnn.diagnosis import UNFAMILIAR
 from brain_cnn.engine import ENGINES
 from brain_cnn.errors import BrainCnnError, ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.overlay import encode_png, overlay
+from brain_cnn.render.study_json import scan_json, slice_json, study_json
+from brain_cnn.scan import PLANES, Scan, Slice, main_series, read_files
+from brain_cnn.scan.sniff import sniff
+from brain_cnn.study import StudyDiagnosis
 
 CSV_COLUMNS = (
     "file",
+    "slice_count",
     "verdict",
     "label",
     "confidence",
@@ -51,14 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
         options.overlays.mkdir(parents=True, exist_ok=True)
     rows = []
     failed = False
-    for place, path in enumerate(find_files(options.inputs)):
-        result = judge(model, path)
-        failed |= not isinstance(result, Diagnosis)
-        if options.overlays and isinstance(result, Diagnosis):
-            # Numbered, since two folders may hold files of one name.
-            target = options.overlays / f"{place:05d}_{path.stem}_{result.label}.png"
-            target.write_bytes(encode_png(overlay(result)))
-        rows.append(as_row(path, result))
+    for place, paths in enumerate(group_series(find_files(options.inputs))):
+        for path, result in judge(model, paths, options):
+            failed |= isinstance(result, ScanError)
+            if options.overlays and isinstance(result, StudyDiagnosis):
+                # Numbered, since two folders may hold files of one name.
+                target = options.overlays / f"{place:05d}_{path.stem}_{result.label}.png"
+                target.write_bytes(encode_png(overlay(result.most_telling, result.label)))
+            rows.append(as_row(path, result, len(paths)))
     if options.json:
         print(json.dumps({"results": rows, "disclaimer": DISCLAIMER}, indent=2))
     elif options.csv:
@@ -80,22 +89,86 @@ def find_files(inputs: list[Path]) -> Iterator[Path]:
                 yield path
 
 
-def judge(model: Classifier, path: Path) -> Diagnosis | ScanError:
-    """Return the diagnosis of a file, or what is wrong with it."""
+def group_series(paths: Iterable[Path]) -> list[list[Path]]:
+    """Put the DICOM files of one series into one list, at the place of the first."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(series_of(path) or f"\n{path}", []).append(path)
+    return list(groups.values())
+
+
+def series_of(path: Path) -> str:
+    """Return what the files of one series share, "" for what is no DICOM file."""
     try:
-        return model.classify(path.read_bytes())
+        with path.open("rb") as file:
+            if sniff(file.read(4096)) != "DICOM":
+                return ""
+        from brain_cnn.scan.dicom import series_of as series_of_bytes
+
+        return series_of_bytes(path.read_bytes())
+    except OSError:  # said when the file is judged
+        return ""
+
+
+Result = tuple[Path, StudyDiagnosis | ScanError]
+
+
+def judge(model: Classifier, paths: list[Path], options: argparse.Namespace) -> list[Result]:
+    """Judge the files of one series (or one file): a row for the whole, one for each failure."""
+    failed: list[Result] = []
+    readable: list[Path] = []
+    files: list[bytes] = []
+    for path in paths:
+        try:
+            files.append(path.read_bytes())
+            readable.append(path)
+        except OSError as error:
+            sentence = f"The file cannot be opened ({error.strerror})."
+            failed.append((path, ScanError("unreadable", sentence)))
+    if not files:
+        return failed
+    found, problems = read_files(files, limits=model.limits, plane=options.plane)
+    failed += [(readable[place], error) for place, error in sorted(problems.items())]
+    if not found:
+        return failed
+    try:
+        # A file with several series answers for the largest, and says so in its notes.
+        study = model.judge_scan(
+            main_series(found).scan, force=options.force, progress=show_progress(readable[0])
+        )
+        return [(readable[0], study), *failed]
     except ScanError as error:
-        return error
-    except OSError as error:
-        return ScanError("unreadable", f"The file cannot be opened ({error.strerror}).")
+        return [(readable[0], error), *failed]
 
 
-def as_row(path: Path, result: Diagnosis | ScanError) -> dict[str, Any]:
-    """Return what is printed of one file, as plain values."""
+def show_progress(path: Path) -> Progress | None:
+    """Return what writes the progress to a terminal; nothing where no person looks."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        if total > 1:
+            end = "\n" if done == total else ""
+            print(f"\r{path.name}: {done} of {total} slices", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def as_row(path: Path, result: StudyDiagnosis | ScanError, files: int = 1) -> dict[str, Any]:
+    """Return what is printed of one file or series, as plain values."""
     if isinstance(result, ScanError):
         return {"file": str(path), "error": str(result), "code": result.code}
+    telling = result.most_telling
+    scan = Scan(
+        tuple(Slice(d.pixels) for d in result.slices),
+        result.scan_format,
+        result.notes,
+        result.facts,
+    )
     return {
         "file": str(path),
+        "files": files,
+        "slice_count": len(result.slices),
         "verdict": result.verdict,
         "label": result.label,
         "confidence": result.confidence,
@@ -103,8 +176,12 @@ def as_row(path: Path, result: Diagnosis | ScanError) -> dict[str, Any]:
         "prediction_set": list(result.prediction_set),
         "coverage": result.coverage,
         "familiar": result.familiar,
-        "familiarity": result.familiarity,
-        "reasons": list(result.reasons),
+        "familiarity": telling.familiarity,
+        "reasons": list(telling.reasons),
+        "forced": result.forced,
+        "scan": scan_json(scan),
+        "study": study_json(result) if len(result.slices) > 1 else None,
+        "slices": [slice_json(d, result) for d in result.slices],
     }
 
 
@@ -127,11 +204,13 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         if "error" in row:
             print(f"{name}  not read    {row['error']}")
         elif row["verdict"] == UNFAMILIAR:
-            failed = " ".join(check["sentence"] for check in row["reasons"] if check["failed"])
-            print(f"{name}  unfamiliar  {failed}")
+            failed = [check["sentence"] for check in row["reasons"] if check["failed"]]
+            why = " ".join(failed) or "Too few neighbouring slices are like those of the training."
+            print(f"{name}  unfamiliar  {why}")
         else:
             shares = "  ".join(f"{row['probabilities'][n]:{len(n)}.3f}" for n in LABELS)
-            print(f"{name}  {row['verdict']:<10}  {row['label']:<10}  {shares}")
+            many = f"  {row['slice_count']} slices" if row["slice_count"] > 1 else ""
+            print(f"{name}  {row['verdict']:<10}  {row['label']:<10}  {shares}{many}")
     print(DISCLAIMER)
 
 
@@ -146,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overlays", type=Path, metavar="DIR", help="save Grad-CAM overlays")
     parser.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
     parser.add_argument("--engine", choices=ENGINES, default="onnx")
+    parser.add_argument("--plane", choices=PLANES, default=PLANES[0], help="of NIfTI volumes")
+    parser.add_argument("--force", action="store_true", help="judge a CT and so on too")
     parser.add_argument("--coverage", type=float, default=0.95, help="of the prediction sets")
     return parser
 

@@ -22,11 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.evaluation import format_interval, sample_sentence
+from brain_cnn.render.trust_tables import NOT_MEASURED, TRUST_REGIONS
+from brain_cnn.render.trust_tables import table as _table
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "models" / "brain_cnn"
 DOCUMENTS = (ROOT / "README.md", BUNDLE / "MODEL_CARD.md")
-NOT_MEASURED = "Not measured yet."
 
 _REGION = re.compile(
     r"(?P<begin><!-- BEGIN GENERATED (?P<name>[\w-]+) -->\n)(?P<body>.*?)"
@@ -191,6 +192,7 @@ REGIONS: dict[str, Callable[[Metrics], str]] = {
     "official": split_tables("official"),
     "localisation": localisation,
     "training": training,
+    **TRUST_REGIONS,
 }
 
 
@@ -232,13 +234,6 @@ def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((f"{prefix}{key}", "-" if value is None else str(value)))
     return rows
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    # A pipe would end the cell.
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

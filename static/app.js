@@ -1,15 +1,11 @@
-// The page works without this file. With it: drop a file anywhere, hear at once of a file that
-// cannot work, and see the upload's progress.
+// The page works without this file. With it: drop files anywhere, hear at once of a file that
+// cannot work, and see how far the upload and the judging are.
 
-// First bytes of the formats that the server reads; it decides again, by the same rule.
-const SIGNATURES = [
-  [0x89, 0x50, 0x4e, 0x47], // PNG
-  [0xff, 0xd8, 0xff], // JPEG
-  [0x47, 0x49, 0x46, 0x38], // GIF
-  [0x52, 0x49, 0x46, 0x46], // WebP
-  [0x42, 0x4d], // BMP
-  [0x49, 0x49], // TIFF, little endian
-  [0x4d, 0x4d], // TIFF, big endian
+// First bytes that are surely none of ours; the server decides about all others by content.
+const FOREIGN = [
+  [[0x25, 0x50, 0x44, 0x46], "a PDF document"],
+  [[0x52, 0x61, 0x72, 0x21], "a RAR archive"],
+  [[0x37, 0x7a, 0xbc, 0xaf], "a 7z archive"],
 ];
 
 const form = () => document.getElementById("upload");
@@ -21,32 +17,53 @@ function say(status, problem = "") {
   part("problem").hidden = !problem;
 }
 
-// Returns what is wrong with the file in one sentence, or "" if it may be sent.
+// Returns what is wrong with one file in one sentence, or "" if it may be sent.
 async function objection(file) {
   const { maxBytes, maxMib } = form().dataset;
   if (file.size === 0) return "The file is empty. Choose another one.";
   if (file.size > Number(maxBytes)) {
-    const size = (file.size / 1048576).toFixed(1);
-    return `The file has ${size} MiB; the limit is ${maxMib} MiB. Export it smaller.`;
+    return `The file has ${mib(file.size)} MiB; the limit is ${maxMib} MiB. Export it smaller.`;
   }
   let head;
   try {
-    head = new Uint8Array(await file.slice(0, 8).arrayBuffer());
+    head = new Uint8Array(await file.slice(0, 512).arrayBuffer());
   } catch {
-    return "The file cannot be read. If it is a folder, choose one image in it.";
+    return "The file cannot be read. If it is a folder, choose the files in it.";
   }
-  const known = SIGNATURES.some((bytes) => bytes.every((byte, place) => head[place] === byte));
-  return known ? "" : "This is not an image that we read. Choose a PNG or JPEG of the slice.";
+  for (const [bytes, name] of FOREIGN) {
+    if (bytes.every((byte, place) => head[place] === byte)) {
+      return `This is ${name}. Choose a picture, DICOM, NIfTI or a ZIP of a series.`;
+    }
+  }
+  const text = head.every((byte) => byte === 9 || byte === 10 || byte === 13 || (byte > 31 && byte < 127));
+  return text ? "This is not an image that we read: it is text." : "";
 }
 
-async function submit(file) {
-  const problem = await objection(file);
+const mib = (bytes) => (bytes / 1048576).toFixed(1);
+
+// Returns what is wrong with the upload as a whole; a series may hold some foreign files.
+async function objections(files) {
+  if (files.length === 1) return objection(files[0]);
+  const { maxFiles, maxRequestBytes, maxRequestMib } = form().dataset;
+  if (files.length > Number(maxFiles)) {
+    return `These are ${files.length} files; the limit is ${maxFiles}. Choose one series.`;
+  }
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  if (total > Number(maxRequestBytes)) {
+    return `Together the files have ${mib(total)} MiB; the limit is ${maxRequestMib} MiB.`;
+  }
+  return "";
+}
+
+async function submit(files) {
+  const problem = await objections(files);
   if (problem) {
     say("", problem);
     return;
   }
   const body = new FormData();
-  body.append("file", file);
+  for (const file of files) body.append("file", file);
+  body.append("plane", part("plane").value);
   const button = form().querySelector("button");
   const progress = part("progress");
   button.disabled = true;
@@ -56,15 +73,33 @@ async function submit(file) {
   request.upload.onprogress = (event) => {
     if (event.lengthComputable) progress.value = event.loaded / event.total;
   };
-  request.upload.onload = () => say("Analysing…");
-  request.onload = () => show(request.responseText);
+  request.upload.onload = () => {
+    progress.removeAttribute("value");
+    say("Reading…");
+  };
+  request.onprogress = () => {
+    const { done, total } = lastLine(request);
+    if (total > 1) {
+      progress.value = done / total;
+      say(`Judged ${done} of ${total} slices…`);
+    }
+  };
+  request.onload = () => show(lastLine(request).html ?? request.responseText);
   request.onerror = () => {
     button.disabled = false;
     progress.hidden = true;
     say("", "The server cannot be reached. Check the connection and try again.");
   };
-  request.open("POST", form().action);
+  request.open("POST", `${form().action}?progress=1`);
   request.send(body);
+}
+
+// The answer comes as JSON lines, the page in the last; errors before that are a plain page.
+function lastLine(request) {
+  if (!request.getResponseHeader("Content-Type")?.includes("ndjson")) return {};
+  const lines = request.responseText.split("\n");
+  lines.pop(); // what follows the last line's end is not complete
+  return lines.length ? JSON.parse(lines.at(-1)) : {};
 }
 
 // The server answers with a whole page, errors too: take its content over.
@@ -88,15 +123,15 @@ document.documentElement.classList.add("js");
 
 document.addEventListener("submit", (event) => {
   if (event.target !== form()) return;
-  const [file] = part("file").files;
-  if (!file) return;
+  const files = [...part("file").files];
+  if (!files.length) return;
   event.preventDefault();
-  submit(file);
+  submit(files);
 });
 
 document.addEventListener("change", async (event) => {
   if (event.target.id !== "file" || !event.target.files.length) return;
-  say("", await objection(event.target.files[0]));
+  say("", await objections([...event.target.files]));
 });
 
 let depth = 0; // dragenter and dragleave also fire for every element inside
@@ -108,11 +143,8 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   depth = 0;
   dragging(false);
-  const files = event.dataTransfer.files;
-  if (files.length > 1) {
-    say("", `You dropped ${files.length} files. Drop one slice at a time.`);
-  } else if (files.length === 1) {
-    part("file").files = files;
-    submit(files[0]);
-  }
+  const files = [...event.dataTransfer.files];
+  if (!files.length) return;
+  part("file").files = event.dataTransfer.files;
+  submit(files);
 });

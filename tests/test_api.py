@@ -121,11 +121,11 @@ def test_unknown_address_and_method_are_problems(client):
 
 
 def test_failure_of_ours_is_a_problem_without_details(confident, phantom_png, monkeypatch):
-    def broken(self, data):
+    def broken(self, files, **options):
         raise RuntimeError("secret detail")
 
     client = client_of(confident)
-    monkeypatch.setattr(Classifier, "classify", broken)
+    monkeypatch.setattr(Classifier, "classify_together", broken)
     response = upload(client, phantom_png)
     check_problem(response, 500)
     assert b"secret" not in response.data

@@ -1,10 +1,12 @@
 """The page in a real browser, against the real server."""
 
+import io
 import shutil
 
 import numpy as np
 import pytest
 from conftest import encode
+from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -134,10 +136,24 @@ def test_wrong_file_is_told_before_it_is_sent(open_page, data, words):
     assert "POST" not in posts
 
 
-def test_several_dropped_files_are_told(open_page, phantom_png):
+def test_several_dropped_files_get_an_answer_each(open_page, phantom_png):
     page = open_page()
     drop(page, phantom_png, count=2)
-    assert "one slice at a time" in page.inner_text("#problem")
+    page.wait_for_selector(".verdict")
+    assert "Also in this upload" in page.inner_text("main")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_volume_gets_a_study_answer_and_its_slices(open_page, phantom, javascript):
+    page = open_page(java_script_enabled=javascript)
+    pages = [Image.fromarray(np.roll(phantom, shift, 0)) for shift in range(40)]
+    file = io.BytesIO()
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    send(page, file.getvalue())
+    page.wait_for_selector(".curve")
+    assert "study of 40 slices" in page.inner_text(".badge")
+    assert page.locator(".rows tbody tr").count() == 40
+    assert page.locator(".curve polyline").count() >= 4
 
 
 def test_damaged_file_gets_the_server_s_sentence_and_another_try(open_page, phantom_png):

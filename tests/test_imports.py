@@ -21,8 +21,10 @@ SERVING = (
     "bundle",
     "engine",
     "diagnosis",
+    "study",
     "classifier",
     "render.overlay",
+    "render.study_json",
     "web",
 )
 # Drawn heads are base material, for training and serving alike.

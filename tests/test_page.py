@@ -63,7 +63,8 @@ def test_notumor_never_reads_healthy():
         (b"", 422, "The file is empty."),
         (b"hello", 415, "This is not an image file."),
         (b"\x89PNG\r\n\x1a\n123", 422, "truncated or damaged"),
-        (bytes(128) + b"DICM", 415, "DICOM"),
+        (bytes(128) + b"DICM", 422, "DICOM"),
+        (b"%PDF-1.7", 415, "PDF"),
     ],
 )
 def test_bad_file_gets_a_sentence_on_the_page(classifier, data, status, words):

@@ -4,12 +4,15 @@ import io
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
+import zipfile
 
 import numpy as np
 import pytest
 from conftest import client_of, encode, upload
 from flask import Request
+from scanfiles import SECRETS, dicom
 
 # Characters that base64 does not have, so that no picture can hold them by chance.
 NAME = "Doe^Jane 1970-01-01.png"
@@ -58,7 +61,9 @@ def large_png():
     return data
 
 
-@pytest.mark.parametrize("url", ["/", "/api/v1/predict", "/api/v1/predict?heatmap=png"])
+@pytest.mark.parametrize(
+    "url", ["/", "/?progress=1", "/api/v1/predict", "/api/v1/predict?heatmap=png"]
+)
 def test_upload_never_touches_disk(classifier, large_png, files_written, url):
     client = client_of(classifier)
     body, content_type = form(large_png, large_png)
@@ -103,6 +108,58 @@ def test_no_file_name_in_the_server_s_log(server, phantom_png):
         time.sleep(0.05)
     log = server.log.read_text()
     assert "Doe" not in log and "1970" not in log
+
+
+def identified_files(phantom):
+    """Return files whose headers are full of a person: read, refused, broken, and packed."""
+    plain = dicom(phantom.astype(np.uint16))
+    odd = dicom(phantom.astype(np.uint16), Modality="DOE^JANE")
+    unknown = plain.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0")
+    report = dicom(phantom.astype(np.uint16), PixelData=None)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(NAME, plain)
+        archive.writestr(NAME + "2", dicom(phantom.astype(np.uint16), InstanceNumber=2))
+    ct = dicom(phantom.astype(np.uint16), Modality="CT")
+    return [plain, odd, unknown, report, plain[:900], packed.getvalue(), ct]
+
+
+def test_nothing_of_a_patient_leaves_the_reader(confident, phantom, caplog, capfd, files_written):
+    client = client_of(confident)
+    files = identified_files(phantom)
+    files_written.clear()
+    with caplog.at_level("DEBUG"):
+        for url in ("/", "/?progress=1", "/api/v1/predict?heatmap=png&force=1", "/api/v1/predict"):
+            for data in files:
+                body, content_type = form(data)
+                response = client.post(url, data=body, content_type=content_type)
+                assert response.status_code < 500
+                said = response.text + str(response.headers)
+                assert not [secret for secret in SECRETS if secret.lower() in said.lower()]
+    assert files_written == []
+    printed = "".join(capfd.readouterr()) + caplog.text
+    assert not [secret for secret in SECRETS if secret in printed]
+
+
+def test_nothing_of_a_patient_gets_into_the_server_s_log(server, phantom):
+    for data in identified_files(phantom):
+        body, content_type = form(data)
+        request = urllib.request.Request(
+            server.url + "/api/v1/predict", body, {"Content-Type": content_type}
+        )
+        try:
+            urllib.request.urlopen(request, timeout=30).read()
+        except urllib.error.HTTPError as error:
+            assert error.code < 500
+    time.sleep(0.5)  # the last line is written just after the answer
+    log = server.log.read_text()
+    assert "POST /api/v1/predict" in log
+    assert not [secret for secret in SECRETS if secret.lower() in log.lower()]
+
+
+def test_the_search_for_secrets_can_find_them(phantom):
+    data = identified_files(phantom)[0]
+    assert all(secret.encode() in data for secret in SECRETS)
 
 
 def test_answers_are_not_cached(client, phantom_png):

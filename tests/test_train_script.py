@@ -103,7 +103,7 @@ def test_a_run_is_not_overwritten_by_accident(smoke: tuple[Path, str]) -> None:
 
 
 def test_class_folders_alone_are_split_by_groups(tmp_path: Path) -> None:
-    write_phantom_dataset(tmp_path / "drawn", 16, 0)
+    write_phantom_dataset(tmp_path / "drawn", 32, 0)
     result = _train(
         tmp_path, "--smoke", "--data", "drawn/Training", "--split", "grouped",
         "--run-dir", "run", "--no-baseline",

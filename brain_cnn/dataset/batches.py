@@ -51,7 +51,7 @@ def prepare_all(
         ready = prepare(images[position], size)
         tensor = np.rint(ready.tensor[..., 0] * 255).astype(np.uint8)
         mask = masks[position] if masks is not None else None
-        return tensor, None if mask is None else _crop_mask(mask, ready.box, size)
+        return tensor, None if mask is None else crop_mask(mask, ready.box, size)
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(one, range(len(images))))
@@ -65,7 +65,7 @@ def prepare_all(
     return PreparedData(tensors, indices, stack, has_mask)
 
 
-def _crop_mask(
+def crop_mask(
     mask: NDArray[np.uint8], box: tuple[float, float, float], size: int
 ) -> NDArray[np.uint8]:
     """Resample the same square of the mask that `prepare` took of the slice."""

@@ -114,7 +114,7 @@ def roc_curves(true: ArrayLike, probabilities: ArrayLike, title: str = "") -> Fi
         title: above the figure.
     """
     truth, scores = np.asarray(true), np.asarray(probabilities)
-    figure, axes = _square_axes(title, "false positive rate", "true positive rate")
+    figure, axes = square_axes(title, "false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1, label="chance")
     for i, label in _two_sided(truth):
         false_rate, true_rate, _ = roc_curve(truth == i, scores[:, i])
@@ -129,7 +129,7 @@ def roc_curves(true: ArrayLike, probabilities: ArrayLike, title: str = "") -> Fi
 def precision_recall_curves(true: ArrayLike, probabilities: ArrayLike, title: str = "") -> Figure:
     """Draw one precision-recall curve a class; arguments as for `roc_curves`."""
     truth, scores = np.asarray(true), np.asarray(probabilities)
-    figure, axes = _square_axes(title, "recall", "precision")
+    figure, axes = square_axes(title, "recall", "precision")
     for i, label in _two_sided(truth):
         precision, recall, _ = precision_recall_curve(truth == i, scores[:, i])
         area = average_precision_score(truth == i, scores[:, i])
@@ -241,7 +241,8 @@ def _two_sided(truth: NDArray[Any]) -> list[tuple[int, str]]:
     return [(i, label) for i, label in enumerate(LABELS) if 0 < np.sum(truth == i) < len(truth)]
 
 
-def _square_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def square_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """Return a figure with axes from 0 to 1 both ways."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y, title=title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))

@@ -1,6 +1,17 @@
 """Bytes of any supported file -> `Scan`. One small file per family of formats."""
 
-from brain_cnn.scan.read import read_scan
-from brain_cnn.scan.types import Scan, ScanLimits, Slice
+from brain_cnn.scan.read import main_series, read_files, read_scan
+from brain_cnn.scan.series import Series
+from brain_cnn.scan.types import PLANES, Scan, ScanFacts, ScanLimits, Slice
 
-__all__ = ["Scan", "ScanLimits", "Slice", "read_scan"]
+__all__ = [
+    "PLANES",
+    "Scan",
+    "ScanFacts",
+    "ScanLimits",
+    "Series",
+    "Slice",
+    "main_series",
+    "read_files",
+    "read_scan",
+]

@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP, BMP, TIFF and GIF -> one slice.
+"""PNG, JPEG, WebP, BMP, TIFF and GIF -> frames.
 
 The order of operations is fixed: decode, turn upright (EXIF), put transparency on black,
 window what has more than 8 bits, luminance. Training reads its images through the same
@@ -11,10 +11,12 @@ import io
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brain_cnn.errors import ScanError
-from brain_cnn.scan.types import Scan, ScanLimits, Slice
+from brain_cnn.scan.display import Frame, Reading
+from brain_cnn.scan.types import Deadline, ScanLimits
 
 # Pillow only warns of a decompression bomb and then decodes it. Our own limit below is
 # smaller than Pillow's and is what protects a server; this makes the warning an error too.
@@ -23,45 +25,55 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 _MANY_BITS = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _GRAY = frozenset({"L", "1"})
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
-# More than 8 bits have no fixed white: the window runs between these percentiles.
-_WINDOW_PERCENTILES = (0.5, 99.5)
 # Mean spread between the colour channels, in levels of 255, above which a file was colour.
 # JPEG rounding of a gray picture stays below 2.
 _COLOUR_SPREAD = 6.0
+# WhiteIsZero (TIFF 6.0, PhotometricInterpretation); Pillow turns 8 bits round, and no others.
+_TIFF_PHOTOMETRIC = 262
 
 
-def read_raster(data: bytes, kind: str, limits: ScanLimits) -> Scan:
+def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) -> Reading:
     """Read one raster file.
 
     Args:
         data: the whole file.
         kind: its format as `sniff` named it; no other decoder is tried.
         limits: see `ScanLimits`.
+        deadline: looked at between pages.
 
     Returns:
-        A `Scan` of one slice, uint8 (H, W).
+        One frame, or one for each page of a TIFF.
 
     Raises:
-        ScanError: 413 too many pixels; 422 damaged, truncated or too small.
+        ScanError: 413 too many pixels or pages; 422 damaged, truncated or too small.
     """
+    notes: tuple[str, ...] = ()
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            _check_size(image, limits)
-            several = bool(getattr(image, "is_animated", False))
+            limits.check_pixels(*image.size)
+            pages = _pages(image, kind, limits)
+            if kind == "TIFF" and pages > 1:
+                return _read_pages(image, pages, limits, deadline)
+            if pages > 1:
+                notes = ("The file holds several frames; only the first was read.",)
             image.load()
-            slice_ = _to_slice(_upright(image))
+            frame = _to_frame(_upright(image), _white_is_zero(image))
     except ScanError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels("more pixels than any slice has", limits) from error
+        raise ScanError(
+            "image-too-large",
+            f"The image has more pixels than the limit of {limits.max_pixels:,}.",
+            "Scale it down to the size of a slice, 1024 x 1024 at most.",
+            status=413,
+        ) from error
     except Exception as error:  # a decoder fed with foreign bytes may raise anything at all
         raise ScanError(
             "damaged-image",
             f"The file begins as {kind} but cannot be decoded: it is truncated or damaged.",
             "Export or download it again and check that another program opens it.",
         ) from error
-    notes = ("The file holds several frames; only the first was read.",) if several else ()
-    return Scan((slice_,), kind, notes)
+    return Reading([frame], kind, notes=notes)
 
 
 def decode_raster(data: bytes) -> np.ndarray:
@@ -71,46 +83,38 @@ def decode_raster(data: bytes) -> np.ndarray:
     return read_scan(data).slices[0].pixels
 
 
-def window_to_uint8(values: np.ndarray) -> np.ndarray:
-    """Map real values (H, W) of any range onto uint8 by a percentile window.
-
-    Values that are not finite become black. A constant image becomes black.
-    """
-    values = values.astype(np.float32)
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(values.shape, np.uint8)
-    known = values[finite]
-    low, high = np.percentile(known, _WINDOW_PERCENTILES)
-    if high <= low:  # nearly all pixels share one value: keep what little there is
-        low, high = float(known.min()), float(known.max())
-    if high <= low:
-        return np.zeros(values.shape, np.uint8)
-    scaled = (np.where(finite, values, low) - low) * (255.0 / (high - low))
-    return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
+def _pages(image: Image.Image, kind: str, limits: ScanLimits) -> int:
+    """Count the pages. Counting walks the file, which may loop: it stops above the limit."""
+    if kind != "TIFF":
+        return 2 if getattr(image, "is_animated", False) else 1
+    count = 1
+    try:
+        while count <= limits.max_slices:
+            image.seek(count)
+            count += 1
+    except EOFError:
+        pass
+    image.seek(0)
+    return count
 
 
-def _too_many_pixels(what: str, limits: ScanLimits) -> ScanError:
-    return ScanError(
-        "image-too-large",
-        f"The image has {what}; the limit is {limits.max_pixels:,} pixels.",
-        "Scale it down to the size of a slice, 1024 x 1024 at most.",
-        status=413,
-    )
-
-
-def _check_size(image: Image.Image, limits: ScanLimits) -> None:
-    """Refuse by the header's size, before any pixel is decoded."""
+def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: Deadline) -> Reading:
+    """Read the pages of a TIFF as slices; a page of another size is no slice of them."""
     width, height = image.size
-    if width * height > limits.max_pixels:
-        raise _too_many_pixels(f"{width} x {height} pixels", limits)
-    if min(width, height) < limits.min_side:
-        raise ScanError(
-            "image-too-small",
-            f"The image has {width} x {height} pixels; a slice needs at least "
-            f"{limits.min_side} in each direction.",
-            "Upload the slice itself, not an icon or a thumbnail.",
-        )
+    limits.check_slices(pages, width * height * pages)
+    frames = []
+    for page in range(pages):
+        deadline.check()
+        image.seek(page)
+        if image.size != (width, height):
+            continue
+        image.load()
+        frames.append(_to_frame(_upright(image), _white_is_zero(image)))
+    left_out = pages - len(frames)
+    notes = [f"The {len(frames)} pages of the TIFF were taken as slices, in their order."]
+    if left_out:
+        notes.append(f"{left_out} pages of another size were left out.")
+    return Reading(frames, "TIFF", notes=tuple(notes))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -120,16 +124,25 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_slice(image: Image.Image) -> Slice:
+def _to_frame(image: Image.Image, white_is_zero: bool) -> Frame:
     if image.mode in _MANY_BITS:
-        return Slice(window_to_uint8(np.asarray(image)))
+        return Frame(np.array(image), inverted=white_is_zero)
     if image.mode in _ALPHA or "transparency" in image.info:
         image = _on_black(image)
     if image.mode in _GRAY:
-        return Slice(np.asarray(image.convert("L")))
+        return Frame(_gray(image), ready=True)
     if image.mode != "RGB":  # palette, CMYK, YCbCr, LAB, HSV
         image = image.convert("RGB")
-    return Slice(np.asarray(image.convert("L")), was_colour=_is_colour(image))
+    return Frame(_gray(image), ready=True, colour=is_colour(image))
+
+
+def _gray(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.convert("L"))
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(_TIFF_PHOTOMETRIC) == 0
 
 
 def _on_black(image: Image.Image) -> Image.Image:
@@ -139,7 +152,8 @@ def _on_black(image: Image.Image) -> Image.Image:
     return black
 
 
-def _is_colour(image: Image.Image) -> bool:
+def is_colour(image: Image.Image) -> bool:
+    """Whether an RGB image shows visible colour."""
     small = image.resize((64, 64), Image.Resampling.BOX, reducing_gap=1.0)
     channels = np.asarray(small, np.int16)
     return float((channels.max(axis=2) - channels.min(axis=2)).mean()) > _COLOUR_SPREAD

@@ -1,40 +1,125 @@
-"""`read_scan`: look at the content, pick the reader. Nothing here touches the disk."""
+"""Look at the content, pick the reader, put series together. Nothing here touches the disk.
+
+`read_scan` reads one file; `read_files` reads what was uploaded together.
+"""
 
 from __future__ import annotations
 
-from brain_cnn.errors import ScanError
-from brain_cnn.scan.raster import read_raster
-from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
-from brain_cnn.scan.types import Scan, ScanLimits
+from collections.abc import Sequence
+from dataclasses import replace
 
-_READS = "Upload a slice as PNG, JPEG, WebP, BMP, TIFF or GIF."
+from brain_cnn.errors import ScanError
+from brain_cnn.scan.archive import members
+from brain_cnn.scan.display import Reading
+from brain_cnn.scan.raster import read_raster
+from brain_cnn.scan.series import Series, assemble
+from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
+from brain_cnn.scan.types import PLANES, Deadline, Scan, ScanLimits
+
+_READS = "Upload a DICOM, NIfTI, PNG, JPEG, WebP, BMP, TIFF or GIF file, or a ZIP of them."
 
 # What we recognise and do not read, in words that say what to do instead.
 _NOT_READ: dict[str, tuple[str, str]] = {
-    "DICOM": ("a DICOM file, which this version does not read", "Export the slice as PNG."),
-    "NIfTI": ("a NIfTI volume, which this version does not read", "Export one slice as PNG."),
-    "ZIP": ("a ZIP archive, which this version does not read", "Upload the images in it."),
     "PDF": ("a PDF document", _READS),
     "HEIC": ("a HEIC or AVIF photo", _READS),
 }
 
 
-def read_scan(data: bytes, name: str = "", *, limits: ScanLimits | None = None) -> Scan:
+def read_scan(
+    data: bytes, name: str = "", *, limits: ScanLimits | None = None, plane: str = "axial"
+) -> Scan:
     """Read the bytes of one uploaded file.
 
     Args:
         data: the whole file; its content decides what it is.
         name: what it was called; never used to decide, never logged.
         limits: bounds on bytes and pixels, `ScanLimits()` if None.
+        plane: which slices are taken from a NIfTI volume: "axial", "coronal", "sagittal".
 
     Returns:
-        A `Scan` with at least one slice.
+        A `Scan` with at least one slice. Of an archive with several series it is the one
+        with the most slices (an MRI before others), and a note says so.
 
     Raises:
         ScanError: with `.status` 413 (too large), 415 (not an image that we read) or
             422 (empty, truncated, damaged or too small), a sentence, and what to do.
+        ValueError: an unknown plane.
     """
+    series, problems = read_files([data], limits=limits, plane=plane)
+    if not series:
+        raise problems[0]
+    return main_series(series).scan
+
+
+def read_files(
+    files: Sequence[bytes], *, limits: ScanLimits | None = None, plane: str = "axial"
+) -> tuple[list[Series], dict[int, ScanError]]:
+    """Read files that belong together: those of one series become one scan.
+
+    Args:
+        files: the whole files, in the order of the upload.
+        limits, plane: as in `read_scan`.
+
+    Returns:
+        The series, in the order in which they appear, and for each file of which nothing
+        could be read its error. Every file is in one of the two.
+
+    Raises:
+        ValueError: an unknown plane.
+    """
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}; it must be one of {', '.join(PLANES)}")
     limits = limits or ScanLimits()
+    readings: list[Reading] = []
+    problems: dict[int, ScanError] = {}
+    held = 0
+    for place, data in enumerate(files):
+        try:
+            found = _read_file(data, limits, limits.deadline(), plane, depth=0)
+            # All files are held until their series are complete.
+            held += sum(frame.values.size for reading in found for frame in reading.frames)
+            limits.check_slices(1, held)
+        except ScanError as error:
+            problems[place] = error
+            continue
+        for reading in found:
+            for frame in reading.frames:
+                frame.source = place
+            readings.append(reading)
+    series = []
+    for together in _by_series(readings):
+        try:
+            series.append(assemble(together, limits))
+        except ScanError as error:
+            problems |= dict.fromkeys({f.source for r in together for f in r.frames}, error)
+    return series, problems
+
+
+def main_series(series: Sequence[Series]) -> Series:
+    """Return the series that an answer is about: an MRI before others, then the most slices."""
+    best = max(series, key=lambda s: (s.scan.facts.modality in ("MR", ""), len(s.scan.slices)))
+    if len(series) == 1:
+        return best
+    left_out = len(series) - 1
+    note = (
+        f"{len(series)} series were found; this is the one with the most slices, and "
+        f"{left_out} {'was' if left_out == 1 else 'were'} left out."
+    )
+    return replace(best, scan=replace(best.scan, notes=(*best.scan.notes, note)))
+
+
+def _by_series(readings: list[Reading]) -> list[list[Reading]]:
+    """Group readings, so that one series that is too large does not take the others along."""
+    groups: dict[str, list[Reading]] = {}
+    for place, reading in enumerate(readings):
+        groups.setdefault(reading.series or f"\n{place}", []).append(reading)
+    return list(groups.values())
+
+
+def _read_file(
+    data: bytes, limits: ScanLimits, deadline: Deadline, plane: str, depth: int
+) -> list[Reading]:
+    """Read one file: one reading, or several from an archive."""
     if not data:
         raise ScanError("empty-file", "The file is empty.", _READS)
     if len(data) > limits.max_bytes:
@@ -46,8 +131,78 @@ def read_scan(data: bytes, name: str = "", *, limits: ScanLimits | None = None) 
         )
     kind = sniff(data)
     if kind in RASTER_FORMATS:
-        return read_raster(data, kind, limits)
+        return [read_raster(data, kind, limits, deadline)]
+    # Imported where they are needed: most uploads are pictures, and the start stays quick.
+    if kind == "DICOM":
+        from brain_cnn.scan.dicom import read_dicom
+
+        return [read_dicom(data, limits, deadline)]
+    if kind == "NIfTI":
+        from brain_cnn.scan.nifti import read_nifti
+
+        return [read_nifti(data, limits, plane)]
+    if kind == "ZIP":
+        return _read_archive(data, limits, deadline, plane, depth)
     if kind in _NOT_READ:
         what, advice = _NOT_READ[kind]
         raise ScanError("unsupported-format", f"This is {what}.", advice, status=415)
     raise ScanError("not-an-image", "This is not an image file.", _READS, status=415)
+
+
+def _read_archive(
+    data: bytes, limits: ScanLimits, deadline: Deadline, plane: str, depth: int
+) -> list[Reading]:
+    if depth >= limits.max_depth:
+        raise ScanError(
+            "nested-archive",
+            f"There is a ZIP archive inside another; the limit is {limits.max_depth} deep.",
+            "Unpack the outer one and upload what is in it.",
+        )
+    readings: list[Reading] = []
+    errors: list[ScanError] = []
+    pixels = 0
+    for content in members(data, limits, deadline):
+        try:
+            found = _read_file(content, limits, deadline, plane, depth + 1)
+        except ScanError as error:
+            if error.code == "too-slow":
+                raise
+            errors.append(error)
+            continue
+        pixels += sum(frame.values.size for reading in found for frame in reading.frames)
+        limits.check_slices(1, pixels)
+        readings.extend(found)
+    if not readings:
+        # One refusal that is not "no image at all" says more than the many that are.
+        telling = [error for error in errors if error.code != "not-an-image"] or errors
+        if telling:
+            raise telling[0]
+        raise ScanError("empty-archive", "The ZIP archive holds no files.", _READS)
+    return _pictures_as_series(_with_losses(readings, errors))
+
+
+def _with_losses(readings: list[Reading], errors: list[ScanError]) -> list[Reading]:
+    """Say on every reading how many members were left out; licences and such are expected."""
+    lost = [error for error in errors if error.code != "not-an-image"]
+    if not lost:
+        return readings
+    note = f"{len(lost)} files of the archive could not be read: {lost[0].message}"
+    return [replace(reading, notes=(*reading.notes, note)) for reading in readings]
+
+
+def _pictures_as_series(readings: list[Reading]) -> list[Reading]:
+    """Take the pictures of one size in an archive as the slices of one series."""
+    shapes = [
+        r.frames[0].values.shape if r.format in RASTER_FORMATS and len(r.frames) == 1 else None
+        for r in readings
+    ]
+    result = []
+    for reading, shape in zip(readings, shapes, strict=True):
+        count = shapes.count(shape)
+        if shape is not None and count > 1:
+            note = f"{count} pictures of one size were taken as the slices of one series, by name."
+            reading = replace(
+                reading, series=f"pictures {id(readings)} {shape}", notes=(*reading.notes, note)
+            )
+        result.append(reading)
+    return result

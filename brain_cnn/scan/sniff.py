@@ -6,7 +6,9 @@ import struct
 import zlib
 
 # First bytes -> name. Raster names are those of Pillow, so that its reader can be pinned.
+# DICOM comes first: its preamble may hold a TIFF header of the same picture (PS3.10 7.1).
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (128, b"DICM", "DICOM"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"GIF87a", "GIF"),
@@ -15,13 +17,14 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00*", "TIFF"),
     (0, b"II+\x00", "TIFF"),
     (0, b"MM\x00+", "TIFF"),
-    (128, b"DICM", "DICOM"),
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"PK\x05\x06", "ZIP"),
     (0, b"%PDF-", "PDF"),
 )
 RASTER_FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"})
 
+# Value representations of the elements that a data set can begin with.
+_FIRST_VRS = frozenset({b"UI", b"CS", b"UL", b"OB", b"DA", b"TM", b"SH", b"LO"})
 _NIFTI1_SIZE = 348  # bytes of the NIfTI-1 header; its magic is the last 4 of them
 _NIFTI2_SIZE = 540
 _GZIP_PEEK = 4096  # compressed bytes looked at to see whether a .gz holds NIfTI
@@ -73,7 +76,13 @@ def _gunzip_head(data: bytes) -> bytes:
 
 
 def _is_bare_dicom(data: bytes) -> bool:
-    """DICOM without its 128-byte preamble starts with a tag of group 0002 or 0008."""
-    if len(data) < 8 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
+    """DICOM without its 128-byte preamble starts with a tag of group 0002 or 0008.
+
+    In explicit encodings the two letters of a value representation follow, in implicit ones
+    a length of four bytes, which no first element has above 64 kB.
+    """
+    if len(data) < 8 or data[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08"):
         return False
-    return data[4:6] in (b"UI", b"CS", b"UL", b"OB", b"DA", b"SH", b"LO") or data[6:8] == b"\0\0"
+    if data[0]:  # little endian
+        return data[3] == 0 and (data[4:6] in _FIRST_VRS or data[6:8] == b"\0\0")
+    return data[2] == 0 and data[4:6] in _FIRST_VRS

@@ -8,12 +8,15 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
+from brain_cnn.classifier import SeriesAnswer
 from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
-from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.labels import DISCLAIMER, LABELS, NOTUMOR
 from brain_cnn.render.overlay import overlay, png_data_uri
+from brain_cnn.render.study_json import scan_json, series_json, slice_json, study_json
+from brain_cnn.study import StudyDiagnosis
 from brain_cnn.web.problems import problem_of, problem_response
-from brain_cnn.web.uploads import classifier, uploaded_files
+from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -24,26 +27,55 @@ HEATMAPS = ("png", "raw")
 def predict() -> Response:
     """The caller gets one result per file, in upload order.
 
+    Files of one series are judged together: each result then holds the answer for the study.
     A file that cannot be judged has its problem object in its place; where it was the only
     one, the whole answer is that problem, with its status.
     """
     heatmap = request.args.get("heatmap", "")
     if heatmap and heatmap not in HEATMAPS:
         raise BadRequest(f"heatmap is {heatmap[:40]!r}; it must be one of {', '.join(HEATMAPS)}.")
+    options = reading_options()
     files = uploaded_files()
-    results: list[dict[str, Any]] = []
-    for data in files:
-        start = time.perf_counter()
-        try:
-            result = diagnosis_json(classifier().classify(data))
-        except ScanError as error:
-            if len(files) == 1:
-                return problem_response(problem_of(error))
-            results.append(problem_of(error))
-            continue
-        results.append(result)
-        result["timing_ms"]["total"] = round((time.perf_counter() - start) * 1000, 2)
+    start = time.perf_counter()
+    answers, problems = classifier().classify_together(files, **options)
+    results = [
+        problem_of(problems[place]) if place in problems else file_json(answers, place)
+        for place in range(len(files))
+    ]
+    if len(results) == 1 and "status" in results[0]:
+        return problem_response(results[0])
+    total = round((time.perf_counter() - start) * 1000, 2)
+    for result in results:
+        if "timing_ms" in result:
+            result["timing_ms"]["total"] = total  # of the request
     return jsonify(results=results)
+
+
+def file_json(answers: list[SeriesAnswer], place: int) -> dict[str, Any]:
+    """Return the JSON object of one file: its slices, and the series that they belong to."""
+    own = [answer for answer in answers if place in answer.series.sources]
+    judged = [answer for answer in own if isinstance(answer.study, StudyDiagnosis)]
+    if not judged:
+        error = own[0].study
+        assert isinstance(error, ScanError)
+        return problem_of(error)
+    main = max(judged, key=lambda answer: len(answer.series.scan.slices))
+    study = main.study
+    assert isinstance(study, StudyDiagnosis)
+    slices = [d for d, s in zip(study.slices, main.series.sources, strict=True) if s == place]
+    if len(slices) == len(study.slices):
+        telling = study.most_telling
+    else:
+        telling = min(slices, key=lambda d: (not d.familiar, d.probabilities[NOTUMOR]))
+    result = diagnosis_json(telling)
+    result["forced"] = study.forced
+    result["scan"] = scan_json(main.series.scan)
+    result["study"] = study_json(study) if len(study.slices) > 1 else None
+    result["slices"] = [slice_json(d, study) for d in slices]
+    others = [answer for answer in own if answer is not main]
+    if others:
+        result["other_series"] = [series_json(answer) for answer in others]
+    return result
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:

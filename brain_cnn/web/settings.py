@@ -36,9 +36,16 @@ class Settings:
         coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
         max_file_mib: largest file, MiB.
         max_request_mib: largest request with all its files, MiB; held in memory.
-        max_files: files in one request.
+        max_files: files in one request; a series has many.
         max_form_parts: parts of one multipart form.
         max_megapixels: largest slice, million pixels.
+        max_slices: slices of one scan.
+        max_study_megapixels: all slices that are held at once, million pixels.
+        max_unpacked_mib: what a ZIP, a gzipped NIfTI or a deflated DICOM may unpack to, MiB.
+        max_members: files in a ZIP.
+        max_zip_ratio: unpacked bytes for each packed one, looked at from 16 MiB on.
+        max_zip_depth: archives inside each other; 1 refuses a ZIP in a ZIP.
+        file_seconds: time for reading one file, looked at between its slices and members.
         bind: address and port that gunicorn listens on.
         workers: gunicorn processes; 0 means one per two cores, each holds the model.
         threads: requests that one process answers at once.
@@ -49,11 +56,18 @@ class Settings:
     engine: str = "onnx"
     engine_threads: int = 1
     coverage: float = 0.95
-    max_file_mib: int = 32
-    max_request_mib: int = 64
-    max_files: int = 64
+    max_file_mib: int = 64
+    max_request_mib: int = 128
+    max_files: int = 512
     max_form_parts: int = 1000
     max_megapixels: int = 40
+    max_slices: int = 512
+    max_study_megapixels: int = 128
+    max_unpacked_mib: int = 256
+    max_members: int = 2000
+    max_zip_ratio: int = 200
+    max_zip_depth: int = 1
+    file_seconds: int = 30
     bind: str = "127.0.0.1:8000"
     workers: int = 0
     threads: int = 4
@@ -73,6 +87,13 @@ class Settings:
             "max_files",
             "max_form_parts",
             "max_megapixels",
+            "max_slices",
+            "max_study_megapixels",
+            "max_unpacked_mib",
+            "max_members",
+            "max_zip_ratio",
+            "max_zip_depth",
+            "file_seconds",
             "threads",
             "timeout_s",
         ):
@@ -113,9 +134,17 @@ class Settings:
 
     @property
     def scan_limits(self) -> ScanLimits:
-        """The bounds for the readers, in bytes and pixels."""
+        """The bounds for the readers, in bytes, pixels and seconds."""
         return ScanLimits(
-            max_bytes=self.max_file_mib * _MIB, max_pixels=self.max_megapixels * 1_000_000
+            max_bytes=self.max_file_mib * _MIB,
+            max_pixels=self.max_megapixels * 1_000_000,
+            max_slices=self.max_slices,
+            max_study_pixels=self.max_study_megapixels * 1_000_000,
+            max_unpacked_bytes=self.max_unpacked_mib * _MIB,
+            max_members=self.max_members,
+            max_ratio=self.max_zip_ratio,
+            max_depth=self.max_zip_depth,
+            max_seconds=self.file_seconds,
         )
 
     @property

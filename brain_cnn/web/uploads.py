@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from brain_cnn.classifier import Classifier
+from brain_cnn.scan import PLANES
 from brain_cnn.web.settings import Settings
 
 FIELD = "file"
@@ -30,6 +33,21 @@ def uploaded_files() -> list[bytes]:
             f"{len(parts)} files were sent; the limit is {limit} in one request."
         )
     return [part.stream.read() for part in parts]
+
+
+def reading_options() -> dict[str, Any]:
+    """Return `force` and `plane` of the request, as the classifier takes them.
+
+    Raises:
+        BadRequest: a value that is not known.
+    """
+    force = request.values.get("force", "0")
+    if force not in ("0", "1"):
+        raise BadRequest(f"force is {force[:40]!r}; it must be 0 or 1.")
+    plane = request.values.get("plane", PLANES[0])
+    if plane not in PLANES:
+        raise BadRequest(f"plane is {plane[:40]!r}; it must be one of {', '.join(PLANES)}.")
+    return {"force": force == "1", "plane": plane}
 
 
 def classifier() -> Classifier:

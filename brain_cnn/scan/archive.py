@@ -1,0 +1,109 @@
+"""ZIP archives: the members, in memory, within limits. Nothing is ever unpacked to disk."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+
+from brain_cnn.errors import ScanError
+from brain_cnn.scan.types import Deadline, ScanLimits
+
+_END = b"PK\x05\x06"  # end of central directory, APPNOTE 4.3.16
+_END_SIZE = 22
+# Bytes of directory for one member: 46 of header, the name, extra fields.
+_ENTRY = 1024
+
+
+def members(data: bytes, limits: ScanLimits, deadline: Deadline) -> Iterator[bytes]:
+    """Yield the contents of the files in a ZIP, sorted by name as people sort.
+
+    Hidden files, folders, and what macOS adds are passed over. Names decide the order only.
+
+    Raises:
+        ScanError: 413 too many or too large; 422 damaged or encrypted.
+    """
+    _check_directory(data, limits)
+    try:
+        archive = zipfile.ZipFile(BytesIO(data))
+        wanted = [info for info in archive.infolist() if _is_wanted(info)]
+        _check_members(wanted, len(data), limits)
+        for info in sorted(wanted, key=lambda info: _natural(info.filename)):
+            deadline.check()
+            with archive.open(info) as file:
+                # One byte more than promised: a directory that lies is found out.
+                content = file.read(info.file_size + 1)
+            yield content
+    except ScanError:
+        raise
+    except Exception as error:  # a parser of foreign bytes may raise anything at all
+        raise _damaged() from error
+
+
+def _check_directory(data: bytes, limits: ScanLimits) -> None:
+    """Bound the directory before it is parsed: each entry costs memory."""
+    place = data.rfind(_END, max(0, len(data) - _END_SIZE - 65535))
+    if place < 0 or place + _END_SIZE > len(data):
+        raise _damaged()
+    count, size = struct.unpack_from("<HI", data, place + 10)
+    # 0xFFFF and 0xFFFFFFFF mean ZIP64, which nothing within our limits needs.
+    if count > limits.max_members or size > limits.max_members * _ENTRY:
+        raise _too_many(limits)
+
+
+def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits) -> None:
+    if len(infos) > limits.max_members:
+        raise _too_many(limits)
+    if any(info.flag_bits & 1 for info in infos):
+        raise ScanError(
+            "encrypted-archive",
+            "The ZIP archive is protected by a password.",
+            "Unpack it yourself and upload the images in it.",
+        )
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
+        raise ScanError(
+            "unsupported-archive",
+            "The ZIP archive is packed with a method that is not read.",
+            "Pack it again with an ordinary program (method deflate).",
+            status=415,
+        )
+    limits.check_unpacked(packed, sum(info.file_size for info in infos))
+    largest = max((info.file_size for info in infos), default=0)
+    if largest > limits.max_bytes:
+        raise ScanError(
+            "file-too-large",
+            f"A file in the ZIP archive has {largest:,} bytes; the limit is {limits.max_bytes:,}.",
+            "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+            status=413,
+        )
+
+
+def _is_wanted(info: zipfile.ZipInfo) -> bool:
+    parts = info.filename.replace("\\", "/").split("/")
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return not info.is_dir() and not hidden and info.file_size > 0
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort slice9 before slice10."""
+    parts = re.findall(r"\d{1,18}|\D+|\d", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _too_many(limits: ScanLimits) -> ScanError:
+    return ScanError(
+        "too-many-members",
+        f"The ZIP archive holds more than {limits.max_members:,} files, the limit.",
+        "Upload one series at a time.",
+        status=413,
+    )
+
+
+def _damaged() -> ScanError:
+    return ScanError(
+        "damaged-archive",
+        "The file begins as a ZIP archive but cannot be unpacked: it is truncated or damaged.",
+        "Copy it again and check that another program opens it.",
+    )

@@ -1,0 +1,39 @@
+"""The kinds of scan, as DICOM codes and in words. Apart, so that no decoder is loaded for it."""
+
+from __future__ import annotations
+
+# PS3.3 C.7.3.1.1.1, the kinds of scan that people meet, in words that follow "This is".
+MODALITIES: dict[str, str] = {
+    "MR": "an MRI",
+    "CT": "a CT",
+    "CR": "an X-ray (CR)",
+    "DX": "an X-ray (DX)",
+    "RF": "an X-ray (RF)",
+    "RG": "an X-ray (RG)",
+    "XA": "an angiography (XA)",
+    "MG": "a mammography",
+    "US": "an ultrasound",
+    "IVUS": "an ultrasound (IVUS)",
+    "PT": "a PET",
+    "NM": "a nuclear medicine scan (NM)",
+    "ES": "an endoscopy",
+    "GM": "a microscopy (GM)",
+    "SM": "a microscopy (SM)",
+    "XC": "a photo (XC)",
+    "OP": "a photo of an eye (OP)",
+    "OCT": "an optical tomography (OCT)",
+    "OPT": "an optical tomography (OPT)",
+    "IO": "an X-ray of teeth (IO)",
+    "PX": "an X-ray of teeth (PX)",
+    "SEG": "a segmentation (SEG)",
+    "RTDOSE": "a radiotherapy dose (RTDOSE)",
+    "RTIMAGE": "a radiotherapy image (RTIMAGE)",
+    "OT": "a picture of no stated kind (OT)",
+}
+OTHER_MODALITY = "other"
+"""What stands for a modality that is stated and not in `MODALITIES`."""
+
+
+def modality_words(modality: str) -> str:
+    """Return what follows "This is" for a modality of `ScanFacts`."""
+    return MODALITIES.get(modality, "a scan of another kind")

@@ -1,0 +1,191 @@
+"""NIfTI volumes, `.nii` and `.nii.gz`: canonical orientation, one plane, one volume."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import zlib
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_cnn.errors import ScanError
+from brain_cnn.scan.display import Frame, Reading
+from brain_cnn.scan.geometry import Geometry
+from brain_cnn.scan.types import ScanFacts, ScanLimits
+
+# From the canonical axes of nibabel, right-anterior-superior, to what a radiologist sees.
+# For each plane: the axis that counts the slices, the axes of the screen's right and down,
+# which of the three run against the screen, and DICOM's vectors of right and down.
+_VIEWS: dict[str, tuple[int, int, int, tuple[int, ...], tuple, tuple]] = {
+    "axial": (2, 0, 1, (0, 1), (1, 0, 0), (0, 1, 0)),
+    "coronal": (1, 0, 2, (0, 1, 2), (1, 0, 0), (0, 0, -1)),
+    "sagittal": (0, 1, 2, (1, 2), (0, 1, 0), (0, 0, -1)),
+}
+
+
+def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading:
+    """Read one volume.
+
+    Args:
+        data: the whole file, gzipped or not.
+        plane: "axial", "coronal" or "sagittal": which slices are taken from the volume.
+
+    Raises:
+        ScanError: 413 too large; 422 damaged, truncated, or no volume of numbers.
+    """
+    data = _unpacked(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(data)
+            shape = _check_shape(image.shape, limits)
+            _check_length(image, len(data))
+            volume, spacing = _canonical(image, shape)
+            # Only now is it known which axis counts the slices.
+            limits.check_slices(volume.shape[_VIEWS[plane][0]], volume.size)
+    except ScanError:
+        raise
+    except Exception as error:  # a parser of foreign bytes may raise anything at all
+        raise ScanError(
+            "damaged-nifti",
+            "The file begins as NIfTI but cannot be read: it is truncated or damaged.",
+            "Copy it again and check that another program opens it.",
+        ) from error
+    notes = [f"Taken as {plane} slices of a volume of {' x '.join(map(str, volume.shape))} voxels."]
+    volumes = int(np.prod(image.shape[3:])) if len(image.shape) > 3 else 1
+    if volumes > 1:
+        notes.append(f"The file holds {volumes} volumes; only the first was read.")
+    if not _is_placed(image):
+        notes.append("The file does not say how it lies in space: left and right are a guess.")
+    frames = _slices(volume, spacing, plane)
+    thickness = float(spacing[_VIEWS[plane][0]])
+    facts = ScanFacts(
+        plane=plane,
+        slice_thickness_mm=thickness if 0 < thickness < 1000 else None,
+        pixel_spacing_mm=frames[0].spacing,
+    )
+    return Reading(frames, "NIfTI", facts, notes=tuple(notes))
+
+
+def _unpacked(data: bytes, limits: ScanLimits) -> bytes:
+    """Return the file without its gzip, within the limits."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = inflater.decompress(data, limits.max_unpacked_bytes + 1)
+    except zlib.error as error:
+        raise ScanError(
+            "damaged-nifti",
+            "The gzip around the NIfTI file is damaged.",
+            "Copy it again and check that another program opens it.",
+        ) from error
+    limits.check_unpacked(len(data), len(unpacked))
+    if not inflater.eof:
+        raise ScanError(
+            "damaged-nifti",
+            "The gzip around the NIfTI file ends too early.",
+            "Copy it again: the download or the copy was cut off.",
+        )
+    return unpacked
+
+
+def _open(data: bytes) -> Any:
+    # Imported here: nibabel is slow to load, and few uploads need it.
+    import nibabel
+
+    # It tells on the server's log what it mends in a header.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
+    second = nibabel.Nifti2Header.sizeof_hdr in (
+        int.from_bytes(data[:4], "little"),
+        int.from_bytes(data[:4], "big"),
+    )
+    kind = nibabel.Nifti2Image if second else nibabel.Nifti1Image
+    if data[344:348] == b"ni1\0" or data[4:8] == b"ni2\0":
+        raise ScanError(
+            "header-only",
+            "This is the header of a NIfTI pair (.hdr and .img), without its voxels.",
+            "Convert the pair to one .nii or .nii.gz file.",
+        )
+    return kind.from_stream(BytesIO(data))
+
+
+def _check_shape(shape: tuple[int, ...], limits: ScanLimits) -> tuple[int, ...]:
+    """Return the shape of one volume, three numbers."""
+    volume = (*shape[:3], 1, 1)[:3]
+    if len(shape) < 2 or min(shape) < 1:
+        raise ScanError(
+            "no-volume",
+            f"The NIfTI file holds no volume: its shape is {' x '.join(map(str, shape))}.",
+            "Choose the file of an anatomical scan.",
+        )
+    voxels = int(np.prod([int(n) for n in volume]))
+    limits.check_slices(1, voxels)
+    return volume
+
+
+def _check_length(image: Any, length: int) -> None:
+    """Refuse a file that is shorter than the first volume that its header promises."""
+    dtype = image.header.get_data_dtype()
+    if dtype.names or dtype.kind not in "iuf":
+        raise ScanError(
+            "no-volume",
+            "The NIfTI file holds colours or complex numbers, not grey values.",
+            "Convert it to a volume of real numbers.",
+        )
+    first = int(np.prod([int(n) for n in (*image.shape[:3], 1)[:3]])) * dtype.itemsize
+    if image.header.get_data_offset() + first > length:
+        raise ScanError(
+            "damaged-nifti",
+            "The NIfTI file is shorter than its header says: it is truncated.",
+            "Copy it again: the download or the copy was cut off.",
+        )
+
+
+def _canonical(image: Any, shape: tuple[int, ...]) -> tuple[NDArray, NDArray[np.float64]]:
+    """Return the first volume in right-anterior-superior order, and its spacing (3,) in mm."""
+    import nibabel
+    from nibabel.affines import voxel_sizes
+
+    first = (slice(None),) * min(3, len(image.shape)) + (0,) * (len(image.shape) - 3)
+    volume = np.asarray(image.dataobj[first]).reshape(shape)
+    if volume.dtype == np.float64:
+        volume = volume.astype(np.float32)
+    affine = np.asarray(image.affine, float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        affine = np.diag([*_zooms(image), 1.0])
+    # What `nibabel.as_closest_canonical` does, for any type of number.
+    orientation = nibabel.io_orientation(affine)
+    spacing = np.ones(3)
+    spacing[orientation[:, 0].astype(int)] = voxel_sizes(affine)
+    return np.asarray(nibabel.apply_orientation(volume, orientation)), spacing
+
+
+def _zooms(image: Any) -> list[float]:
+    zooms = [float(z) for z in image.header.get_zooms()[:3]]
+    return [z if np.isfinite(z) and z > 0 else 1.0 for z in (*zooms, 1.0, 1.0)[:3]]
+
+
+def _is_placed(image: Any) -> bool:
+    return bool(image.header["sform_code"] > 0 or image.header["qform_code"] > 0)
+
+
+def _slices(volume: NDArray, spacing: NDArray[np.float64], plane: str) -> list[Frame]:
+    """Cut the volume into upright slices, in the direction of their normal."""
+    through, across, down, flipped, right_vector, down_vector = _VIEWS[plane]
+    view = np.flip(volume, flipped).transpose(through, down, across)
+    right, below = np.array(right_vector, float), np.array(down_vector, float)
+    normal = np.cross(right, below)
+    pixel = (float(spacing[down]), float(spacing[across]))
+    return [
+        Frame(
+            cut,
+            geometry=Geometry(right, below, normal * (place * float(spacing[through]))),
+            spacing=pixel,
+            order=(place,),
+        )
+        for place, cut in enumerate(view)
+    ]
