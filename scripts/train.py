@@ -71,6 +71,8 @@ def _run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as drawn:
         data = _load(args, Path(drawn))
     report = pipeline.report_data(data, run_path)
+    if args.smoke:
+        data = pipeline.thin_out(data, _SMOKE_IMAGES, seed=args.seed)
     (run_path / "versions.json").write_text(json.dumps(pipeline.package_versions(), indent=2))
     print(f"Run folder {run_path}; bundle to {out}.")
     print("Preparing slices ...", flush=True)
@@ -96,7 +98,6 @@ def _run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace, drawn: Path) -> Any:
     from brain_cnn.judging import load_labelled
     from brain_cnn.phantoms import write_phantom_dataset
-    from brain_cnn.pipeline import thin_out
 
     if args.data is None:
         if not args.smoke:
@@ -105,8 +106,7 @@ def _load(args: argparse.Namespace, drawn: Path) -> Any:
         write_phantom_dataset(drawn, _SMOKE_IMAGES, 8, seed=args.seed)
         return load_labelled(str(drawn), "official", seed=args.seed)
     print(f"Reading {args.data} ...", flush=True)
-    data = load_labelled(args.data, args.split, args.protocol, seed=args.seed)
-    return thin_out(data, _SMOKE_IMAGES, seed=args.seed) if args.smoke else data
+    return load_labelled(args.data, args.split, args.protocol, seed=args.seed)
 
 
 def _smoke_settings(args: argparse.Namespace) -> dict[str, Any]:
