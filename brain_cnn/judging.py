@@ -163,17 +163,24 @@ def keras_probabilities(
     return calibration.probabilities(keras_outputs(model, pixels, size)["logits"])
 
 
-def tumours_with_masks(
-    data: LabelledData, positions: NDArray[Any], masks: dict[str, NDArray[np.uint8]]
-) -> list[int]:
-    """Return those of `positions` that are tumours with a non-empty mask."""
-    return [
+def val_tumours_with_masks(data: LabelledData, masks: dict[str, NDArray[np.uint8]]) -> list[int]:
+    """Return the positions of the val tumours that have a non-empty mask.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    positions = [
         int(i)
-        for i in positions
+        for i in data.split.val
         if data.records[i].label != NOTUMOR
         and data.records[i].path in masks
         and masks[data.records[i].path].any()
     ]
+    if not positions:
+        raise DatasetError(
+            "no-masks", "No tumour of the val part has a mask.", "Check the masks and the split."
+        )
+    return positions
 
 
 def measure_localisation(
@@ -201,11 +208,7 @@ def measure_localisation(
     Raises:
         DatasetError: no tumour of the val part has a mask.
     """
-    positions = tumours_with_masks(data, data.split.val, masks)
-    if not positions:
-        raise DatasetError(
-            "no-masks", "No tumour of the val part has a mask.", "Check the masks and the split."
-        )
+    positions = val_tumours_with_masks(data, masks)
     judged = judge(engine, calibration, [data.images[i] for i in positions], size)
     truth = true_labels(data, positions)
     heatmaps = [judged.heatmap(i, int(label)) for i, label in enumerate(truth)]

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from brain_cnn.calibration import fit_calibration
 from brain_cnn.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.dataset.batches import crop_mask
-from brain_cnn.errors import DatasetError
 from brain_cnn.evaluation import bootstrap_mean
 from brain_cnn.explain import faithfulness
 from brain_cnn.explain.localisation import summarise_localisation
-from brain_cnn.judging import LabelledData, true_labels, tumours_with_masks
+from brain_cnn.judging import LabelledData, true_labels, val_tumours_with_masks
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.saying import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.scan.types import Slice
@@ -134,11 +133,7 @@ def take_masked(
     Raises:
         DatasetError: no tumour of the val part has a mask.
     """
-    positions = tumours_with_masks(data, data.split.val, masks)
-    if not positions:
-        raise DatasetError(
-            "no-masks", "No tumour of the val part has a mask.", "Check the masks and the split."
-        )
+    positions = val_tumours_with_masks(data, masks)
     positions = [positions[i] for i in spread_out(len(positions), limit)]
     prepared = [prepare(data.images[i], size) for i in positions]
     own = [masks[data.records[i].path] for i in positions]
