@@ -28,7 +28,7 @@ def test_names_of_training_and_tests_are_passed_over():
     ("name", "value"),
     [
         ("BRAIN_CNN_THREADS", "many"),
-        ("BRAIN_CNN_THREADS", "0"),
+        ("BRAIN_CNN_THREADS", "-1"),
         ("BRAIN_CNN_ENGINE", "torch"),
         ("BRAIN_CNN_COVERAGE", "1.5"),
         ("BRAIN_CNN_MAX_FILE_MIB", "9999"),

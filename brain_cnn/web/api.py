@@ -12,6 +12,7 @@ from brain_cnn.classifier import SeriesAnswer
 from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS, NOTUMOR
+from brain_cnn.render.csv_table import csv_table
 from brain_cnn.render.overlay import overlay, png_data_uri
 from brain_cnn.render.study_json import scan_json, series_json, slice_json, study_json
 from brain_cnn.study import StudyDiagnosis
@@ -21,6 +22,7 @@ from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 HEATMAPS = ("png", "raw")
+FORMATS = ("json", "csv")
 
 
 @blueprint.post("/predict")
@@ -31,9 +33,8 @@ def predict() -> Response:
     A file that cannot be judged has its problem object in its place; where it was the only
     one, the whole answer is that problem, with its status.
     """
-    heatmap = request.args.get("heatmap", "")
-    if heatmap and heatmap not in HEATMAPS:
-        raise BadRequest(f"heatmap is {heatmap[:40]!r}; it must be one of {', '.join(HEATMAPS)}.")
+    _argument("heatmap", ("", *HEATMAPS))
+    kind = _argument("format", FORMATS)
     options = reading_options()
     files = uploaded_files()
     start = time.perf_counter()
@@ -44,11 +45,27 @@ def predict() -> Response:
     ]
     if len(results) == 1 and "status" in results[0]:
         return problem_response(results[0])
+    if kind == "csv":
+        table = csv_table(answers, problems, classifier().bundle)
+        return Response(table, content_type="text/csv; charset=utf-8")
     total = round((time.perf_counter() - start) * 1000, 2)
     for result in results:
         if "timing_ms" in result:
             result["timing_ms"]["total"] = total  # of the request
     return jsonify(results=results)
+
+
+def _argument(name: str, choices: tuple[str, ...]) -> str:
+    """Return the parameter `name` of the address; the first choice where it is not there.
+
+    Raises:
+        BadRequest: it is none of `choices`.
+    """
+    value = request.args.get(name, choices[0])
+    if value not in choices:
+        named = ", ".join(choice for choice in choices if choice)
+        raise BadRequest(f"{name} is {value[:40]!r}; it must be one of {named}.")
+    return value
 
 
 def file_json(answers: list[SeriesAnswer], place: int) -> dict[str, Any]:

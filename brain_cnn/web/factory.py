@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,10 +13,26 @@ from flask.json.provider import DefaultJSONProvider
 
 from brain_cnn.classifier import Classifier, load_classifier
 from brain_cnn.errors import BrainCnnError
-from brain_cnn.web import api, ops, pages
+from brain_cnn.web import (
+    api,
+    counterfactual,
+    model_page,
+    openapi,
+    ops,
+    pages,
+    report,
+    samples,
+    view,
+)
+from brain_cnn.web.limits import set_limits
+from brain_cnn.web.logs import LOGGER, PrivateApp, set_up_logging
+from brain_cnn.web.metrics import Metrics, install_metrics
 from brain_cnn.web.problems import handle_errors
+from brain_cnn.web.queue import ByteBudget, EngineQueue, install_queue
 from brain_cnn.web.security import protect
+from brain_cnn.web.served import ServedClassifier
 from brain_cnn.web.settings import Settings
+from brain_cnn.web.watch import watch_requests
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +50,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
         BundleError: the model is missing, damaged, or fails its self-test.
     """
     settings = settings or Settings.from_env()
-    _log_to_stderr()
+    set_up_logging(settings.log_format)
     # OpenCV's own threads help one large picture and hurt many small ones at once.
     cv2.setNumThreads(1)
     if classifier is None:
@@ -46,34 +61,43 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
             threads=settings.engine_threads,
             limits=settings.scan_limits,
         )
-    else:
-        classifier = Classifier(
-            classifier.bundle, classifier.engine, settings.coverage, settings.scan_limits
-        )
-    classifier.self_test()
+    served = ServedClassifier(
+        classifier.bundle, classifier.engine, settings.coverage, settings.scan_limits
+    )
+    served.self_test()
 
-    app = Flask(
+    app = PrivateApp(
         "brain_cnn", template_folder=_ROOT / "templates", static_folder=str(_ROOT / "static")
     )
+    app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    app.config["READ_SECONDS"] = settings.read_seconds  # of web/worker.py
     app.config["MAX_FORM_PARTS"] = settings.max_form_parts
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False  # the order of our documentation reads better
     app.extensions["brain_cnn.settings"] = settings
-    app.extensions["brain_cnn.classifier"] = classifier
+    app.extensions["brain_cnn.classifier"] = served
+    metrics = Metrics()
+    metrics.say_model(served)
+    install_metrics(app, metrics)
+    budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
+    queue = EngineQueue(
+        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
+    )
+    install_queue(app, queue, budget)
     app.jinja_env.globals["static_url"] = static_url
     app.jinja_env.filters["percent"] = pages.percent
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    # In this order: what is refused is watched and carries the headers too.
+    watch_requests(app, metrics)
     protect(app)
+    set_limits(app, settings, budget)
     handle_errors(app)
-    for module in (pages, api, ops):
+    for module in (pages, view, model_page, api, counterfactual, report, samples, ops, openapi):
         app.register_blueprint(module.blueprint)
-    logging.getLogger("brain_cnn").info(
-        "model %s %s (%s), engine %s",
-        classifier.bundle.name,
-        classifier.bundle.version,
-        classifier.bundle.sha256[:12],
-        classifier.engine.name,
+    bundle, engine = served.bundle, served.engine.name
+    LOGGER.info(
+        "model %s %s (%s), engine %s", bundle.name, bundle.version, bundle.sha256[:12], engine
     )
     return app
 
@@ -100,13 +124,3 @@ def static_url(name: str) -> str:
 @cache
 def _content_hash(name: str) -> str:
     return hashlib.sha256((_ROOT / "static" / name).read_bytes()).hexdigest()[:10]
-
-
-def _log_to_stderr() -> None:
-    """Give our own log a place, unless the embedding program already did."""
-    logger = logging.getLogger("brain_cnn")
-    logger.setLevel(logging.INFO)
-    if not logger.handlers and not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)

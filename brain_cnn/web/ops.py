@@ -1,11 +1,13 @@
-"""For those who run the server: is it alive, can it answer."""
+"""For those who run the server: is it alive, can it answer, how much does it do."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, jsonify
 
 from brain_cnn.errors import BundleError
+from brain_cnn.web import metrics as prometheus
 from brain_cnn.web.problems import problem, problem_response
+from brain_cnn.web.trace import current_trace
 from brain_cnn.web.uploads import classifier
 
 blueprint = Blueprint("ops", __name__)
@@ -21,6 +23,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """The load balancer gets 200 if a drawn slice goes through the real engine."""
     model = classifier()
+    current_trace().takes_slots = False
     try:
         model.self_test()
     except BundleError as error:
@@ -32,3 +35,9 @@ def readyz() -> Response:
         model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         engine=model.engine.name,
     )
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus gets the numbers of all processes of this server."""
+    return Response(prometheus.metrics().page(), content_type=prometheus.CONTENT_TYPE)

@@ -12,8 +12,11 @@ from werkzeug.http import HTTP_STATUS_CODES
 from brain_cnn.errors import ScanError
 from brain_cnn.web.pages import render_error
 from brain_cnn.web.security import drain_body
+from brain_cnn.web.trace import current_trace
 
 API_PREFIX = "/api/"
+
+_PROGRAM_ENDPOINTS = frozenset({"ops.healthz", "ops.readyz", "ops.metrics", "view.view"})
 
 # What Werkzeug's own errors say is written for developers.
 _SENTENCES = {
@@ -42,7 +45,10 @@ def problem_of(error: ScanError) -> dict[str, Any]:
 
 
 def problem_response(body: dict[str, Any]) -> Response:
-    """Return `body` as `application/problem+json` with its own status."""
+    """Return `body` as `application/problem+json` with its own status and the request's id."""
+    trace = current_trace()
+    trace.refusal = body["code"]
+    body = body | {"request_id": trace.id}
     return Response(
         json.dumps(body) + "\n", status=body["status"], content_type="application/problem+json"
     )
@@ -51,14 +57,15 @@ def problem_response(body: dict[str, Any]) -> Response:
 def handle_errors(app: Flask) -> None:
     """Answer every error with a problem object under `/api/`, with a page elsewhere."""
     app.register_error_handler(ScanError, _on_scan_error)
-    app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(HTTPException, answer_http_error)
 
 
 def _on_scan_error(error: ScanError) -> Any:
     return _answer(problem_of(error))
 
 
-def _on_http_error(error: HTTPException) -> Any:
+def answer_http_error(error: HTTPException) -> Any:
+    """Answer an error that has a status; its headers `Allow`, `Retry-After` and so on are kept."""
     status = error.code or 500
     if status < 400:
         return error
@@ -69,20 +76,32 @@ def _on_http_error(error: HTTPException) -> Any:
     )
     if ours and error.description:
         sentence = str(error.description)
-    if isinstance(error, RequestEntityTooLarge):
-        drain_body()
-        if not ours:
-            limit = current_app.extensions["brain_cnn.settings"].max_request_mib
-            sentence = f"The upload is too large: the limit is {limit} MiB in one request."
+    drain_body()
+    if isinstance(error, RequestEntityTooLarge) and not ours:
+        limit = current_app.extensions["brain_cnn.settings"].max_request_mib
+        sentence = f"The upload is too large: the limit is {limit} MiB in one request."
     code = HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "-")
-    response = _answer(problem(status, sentence, code=code))
+    response = _answer(problem(status, sentence, code=getattr(error, "code_name", code)))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
+    if status == 401:
+        # A browser shows its window for a password only if it is asked for `Basic`.
+        for_people = not _for_programs()
+        response.headers["WWW-Authenticate"] = 'Basic realm="Brain CNN"' if for_people else "Bearer"
     return response
 
 
 def _answer(body: dict[str, Any]) -> Response:
-    if request.path.startswith(API_PREFIX):
+    if _for_programs():
         return problem_response(body)
+    current_trace().refusal = body["code"]
     return render_error(body["status"], body["detail"], body.get("hint", ""))
+
+
+def _for_programs() -> bool:
+    """Whether a program asks: the API and what operators' programs read, or no page is wanted."""
+    if request.path.startswith(API_PREFIX) or request.endpoint in _PROGRAM_ENDPOINTS:
+        return True
+    wanted = request.accept_mimetypes
+    return not wanted.accept_html and wanted.accept_json

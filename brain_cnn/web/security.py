@@ -86,7 +86,12 @@ def require_same_origin() -> None:
 
 
 def drain_body() -> None:
-    """Throw the rest of a refused body away, within bounds."""
+    """Throw the body of a refused request away, within bounds, if it was not read.
+
+    Otherwise the client, who is still sending, sees a reset connection and no answer.
+    """
+    if "form" in vars(request):  # it was read, as a form
+        return
     left = min(request.content_length or 0, _DRAIN_FACTOR * int(request.max_content_length or 0))
     stream = request.environ.get("wsgi.input")
     while stream is not None and left > 0:
@@ -102,9 +107,14 @@ def drain_body() -> None:
 def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint == "static":
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if request.endpoint == "static" and "v" in request.args:
         # The address carries the content's hash (`static_url`), so it may be kept for ever.
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif request.endpoint == "static":
+        # A script's module, asked for by another one: kept, but asked about each time.
+        response.headers["Cache-Control"] = "public, no-cache"
     else:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -15,6 +15,7 @@ from typing import Any
 from brain_cnn.engine import ENGINES
 from brain_cnn.errors import SettingsError
 from brain_cnn.scan import ScanLimits
+from brain_cnn.web.capacity import cores
 
 PREFIX = "BRAIN_CNN_"
 
@@ -22,6 +23,15 @@ PREFIX = "BRAIN_CNN_"
 _OF_OTHERS = frozenset({"BRAIN_CNN_DATA", "BRAIN_CNN_CACHE"})
 
 _MIB = 1024 * 1024
+
+LOG_FORMATS = ("text", "json")
+
+# Not printed at start.
+_SECRET = frozenset({"api_token"})
+
+# Threads for what needs no engine: refusals, health, metrics, static files.
+_SPARE_THREADS = 8
+_MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,24 @@ class Settings:
         max_zip_depth: archives inside each other; 1 refuses a ZIP in a ZIP.
         file_seconds: time for reading one file, looked at between its slices and members.
         bind: address and port that gunicorn listens on.
-        workers: gunicorn processes; 0 means one per two cores, each holds the model.
-        threads: requests that one process answers at once.
+        workers: gunicorn processes, each holds the model; 0 means one per core, at most 8.
+        threads: threads of one process; 0 means as many as run and wait in the queue, and a
+            few more, so that refusals and health checks need not wait.
         timeout_s: seconds after which a worker that does not answer is replaced.
+        engine_slots: requests that one process judges at once; 0 means at least 2, more where
+            there are more cores than processes.
+        queue_waiting: requests of one process that may wait for a slot; more get 503.
+        queue_seconds: longest wait for a slot, then 503.
+        max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
+        read_seconds: time for a request to arrive, and another second for each 64 KiB of it.
+        rate_limit: requests of one client, for example "120/minute"; empty means no limit.
+            Each process counts for itself.
+        api_token: what a caller must show; empty means that everybody may call.
+        api_token_file: a file that holds the token instead.
+        proxies: trusted reverse proxies in front, whose X-Forwarded-* headers are believed.
+        trusted_hosts: names in the address that are answered, separated by commas; empty
+            means all.
+        log_format: "text" or "json", one line a request.
     """
 
     model: str = ""
@@ -70,16 +95,33 @@ class Settings:
     file_seconds: int = 30
     bind: str = "127.0.0.1:8000"
     workers: int = 0
-    threads: int = 4
+    threads: int = 0
     timeout_s: int = 60
+    engine_slots: int = 0
+    queue_waiting: int = 32
+    queue_seconds: int = 10
+    max_held_mib: int = 512
+    read_seconds: int = 20
+    rate_limit: str = ""
+    api_token: str = ""
+    api_token_file: str = ""
+    proxies: int = 0
+    trusted_hosts: str = ""
+    log_format: str = "text"
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise _bad("engine", self.engine, f"one of {', '.join(ENGINES)}")
         if not 0 < self.coverage < 1:
             raise _bad("coverage", self.coverage, "a share between 0 and 1, for example 0.95")
-        if self.workers < 0:
-            raise _bad("workers", self.workers, "0 (from the cores) or more")
+        if self.log_format not in LOG_FORMATS:
+            raise _bad("log_format", self.log_format, f"one of {', '.join(LOG_FORMATS)}")
+        for name in ("workers", "threads", "engine_slots"):
+            if getattr(self, name) < 0:
+                raise _bad(name, getattr(self, name), "0 (from the cores) or more")
+        for name in ("queue_waiting", "proxies"):
+            if getattr(self, name) < 0:
+                raise _bad(name, getattr(self, name), "0 or more")
         for name in (
             "engine_threads",
             "max_file_mib",
@@ -94,8 +136,9 @@ class Settings:
             "max_zip_ratio",
             "max_zip_depth",
             "file_seconds",
-            "threads",
             "timeout_s",
+            "queue_seconds",
+            "read_seconds",
         ):
             if getattr(self, name) < 1:
                 raise _bad(name, getattr(self, name), "1 or more")
@@ -103,6 +146,20 @@ class Settings:
             raise _bad(
                 "max_file_mib", self.max_file_mib, f"at most max_request_mib {self.max_request_mib}"
             )
+        if self.max_held_mib < self.max_request_mib:
+            raise _bad(
+                "max_held_mib",
+                self.max_held_mib,
+                f"at least max_request_mib {self.max_request_mib}",
+            )
+        if self.api_token and self.api_token_file:
+            raise SettingsError(
+                "two-tokens",
+                f"{PREFIX}API_TOKEN and {PREFIX}API_TOKEN_FILE are both set.",
+                "Set one of them.",
+            )
+        if self.rate_limit:
+            self._check_rate_limit()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -153,14 +210,66 @@ class Settings:
         return self.max_request_mib * _MIB
 
     @property
+    def max_held_bytes(self) -> int:
+        """Bytes of uploads that one process holds at once."""
+        return self.max_held_mib * _MIB
+
+    @property
     def worker_count(self) -> int:
         """Processes to start."""
-        return self.workers or max(1, (os.cpu_count() or 1) // 2)
+        return self.workers or min(cores(), _MOST_WORKERS)
+
+    @property
+    def slot_count(self) -> int:
+        """Requests that one process judges at once.
+
+        Two even where a process has one core: while one request is in the network another
+        can be read, and a large study does not stop all single slices.
+        """
+        return self.engine_slots or max(2, -(-cores() // self.worker_count))
+
+    @property
+    def thread_count(self) -> int:
+        """Threads of one process."""
+        return self.threads or self.slot_count + self.queue_waiting + _SPARE_THREADS
+
+    @property
+    def token(self) -> str:
+        """The token that callers must show, "" for none.
+
+        Raises:
+            SettingsError: the file cannot be read or holds nothing.
+        """
+        if not self.api_token_file:
+            return self.api_token
+        try:
+            text = Path(self.api_token_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        if not text:
+            raise _bad("api_token_file", self.api_token_file, "a readable file with a token in it")
+        return text
+
+    @property
+    def trusted_host_list(self) -> list[str]:
+        """The names of `trusted_hosts`."""
+        return [name.strip() for name in self.trusted_hosts.split(",") if name.strip()]
 
     def describe(self) -> str:
-        """Return all settings on one line, for the log at start."""
-        pairs = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
-        return "settings: " + " ".join(pairs)
+        """Return all settings on one line, for the log at start; secrets are not shown."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: "(set)" for name in _SECRET if values[name]}
+        return "settings: " + " ".join(f"{name}={value!r}" for name, value in values.items())
+
+    def _check_rate_limit(self) -> None:
+        from limits import parse_many
+
+        try:
+            parse_many(self.rate_limit)
+        except ValueError:
+            raise _bad(
+                "rate_limit", self.rate_limit, 'for example "120/minute" or "5/second;100/minute"'
+            ) from None
 
 
 def _parse(name: str, text: str, kind: type) -> Any:
@@ -172,6 +281,8 @@ def _parse(name: str, text: str, kind: type) -> Any:
 
 
 def _bad(name: str, value: object, wanted: str) -> SettingsError:
+    if name in _SECRET:
+        value = "(not shown)"
     return SettingsError(
         "bad-setting", f"{PREFIX}{name.upper()} is {value!r}.", f"It must be {wanted}."
     )

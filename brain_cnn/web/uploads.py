@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import current_app, request
@@ -9,7 +10,9 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from brain_cnn.classifier import Classifier
 from brain_cnn.scan import PLANES
+from brain_cnn.web.samples import chosen_sample
 from brain_cnn.web.settings import Settings
+from brain_cnn.web.trace import current_trace
 
 FIELD = "file"
 
@@ -17,14 +20,18 @@ FIELD = "file"
 def uploaded_files() -> list[bytes]:
     """Return the contents of the form field `file`, in upload order.
 
-    File names are dropped here and go nowhere: they often hold a patient's name.
+    File names are dropped here and go nowhere: they often hold a patient's name. Where no
+    file was sent, the form field `sample` may name one of our own (`samples.SAMPLES`).
 
     Raises:
-        BadRequest: the request is no multipart form, or no file was chosen.
+        BadRequest: the request is no multipart form, no file was chosen, or no such sample.
         RequestEntityTooLarge: more files than one request may have.
     """
+    start = time.perf_counter()
     # A browser sends an empty part without a name where no file was chosen.
     parts = [part for part in request.files.getlist(FIELD) if part.filename]
+    if not parts and "sample" in request.form:
+        return [chosen_sample(request.form["sample"])]
     if not parts:
         raise BadRequest(f"No file was sent. Choose an image for the form field '{FIELD}'.")
     limit = settings().max_files
@@ -32,7 +39,9 @@ def uploaded_files() -> list[bytes]:
         raise RequestEntityTooLarge(
             f"{len(parts)} files were sent; the limit is {limit} in one request."
         )
-    return [part.stream.read() for part in parts]
+    files = [part.stream.read() for part in parts]
+    current_trace().add("upload", time.perf_counter() - start)
+    return files
 
 
 def reading_options() -> dict[str, Any]:
