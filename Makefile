@@ -3,6 +3,9 @@
 # make train   train on DATA (a folder, a ZIP or a link), write the model to OUT
 # make lint    what `make test` checks before the tests
 # make lock    the exact versions again, from requirements*.txt
+# make bench   measure everything beside the usual way, write docs/benchmark.*; 15 minutes on
+#              an idle machine (more engines: pip install -r requirements-bench.txt)
+# make image   the container image without a container engine, tried (root, Debian)
 #
 # Needs Python 3.11, 3.12 or 3.13; PYTHON=... names one that is not on the path.
 
@@ -16,7 +19,7 @@ ARGS ?=
 SERVE := .venv-serve
 DEV := .venv
 
-.PHONY: serve test train lint lock clean
+.PHONY: serve test train lint lock bench image clean
 .DEFAULT_GOAL := serve
 
 serve: $(SERVE)/ready
@@ -32,6 +35,12 @@ lint: $(DEV)/ready
 
 train: $(DEV)/ready
 	$(DEV)/bin/python scripts/train.py --data $(DATA) --out $(OUT) $(ARGS)
+
+bench: $(DEV)/ready
+	$(DEV)/bin/python scripts/benchmark.py $(ARGS)
+
+image:
+	scripts/build_image.sh $(ARGS)
 
 lock: $(DEV)/ready
 	$(DEV)/bin/pip install --quiet uv

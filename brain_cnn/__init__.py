@@ -6,8 +6,13 @@ Each name is imported when it is first used: reading a scan needs no engine, and
 `make_gradcam_heatmap` needs Keras.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime (1.32) keeps an id of the device in the home folder and reports its use to its
+# makers. It looks at this once, when it is imported, so it must be said before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from brain_cnn.classifier import Classifier, load_classifier

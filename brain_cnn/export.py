@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.errors import BundleError
+from brain_cnn.onnx_graph import optimise_onnx
 
 OUTPUTS = ("logits", "class_maps", "features")
 MAX_DIFFERENCE = 1e-3
@@ -49,8 +50,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         raise BundleError("export-failed", f"The ONNX graph's outputs are {sorted(names)}.")
     # Nothing of the machine that exported it stays in the file.
     proto.doc_string = ""
-    onnx.checker.check_model(proto)
-    onnx.save(proto, str(path))
+    onnx.save(optimise_onnx(proto), str(path))
 
 
 def _plain_name(name: str) -> str:

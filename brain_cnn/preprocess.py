@@ -32,8 +32,12 @@ _PART_SHARE = 0.10
 _MARGIN = 0.03
 # The same for the copy on which the head is looked for again.
 _SEARCH_MARGIN = 0.12
-_LOW_PERCENTILE = 1.0
-_HIGH_PERCENTILE = 99.5
+# Share of the darkest smoothed values that are taken for air.
+_AIR_SHARE = 0.05
+# Shares of the square's pixels below the values that become 0 and 1.
+_LOW_SHARE = 0.01
+_HIGH_SHARE = 0.995
+_RING = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,28 @@ class PreparedSlice:
         height, width = self.pixels_shape
         top, left, side = self.box
         rows, columns = grid.shape
-        # Position of every slice pixel's centre on the grid, where cell centres are integers.
-        y = (np.arange(height) + 0.5 - top) * (rows / side) - 0.5
-        x = (np.arange(width) + 0.5 - left) * (columns / side) - 0.5
-        map_x, map_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-        mapped = cv2.remap(
-            np.ascontiguousarray(grid, dtype=np.float32),
-            map_x,
-            map_y,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        mapped[(y < -0.5) | (y > rows - 0.5), :] = 0.0
-        mapped[:, (x < -0.5) | (x > columns - 0.5)] = 0.0
-        return mapped
+        down = _between_cells(height, top, side, rows)
+        across = _between_cells(width, left, side, columns)
+        return down @ grid.astype(np.float32) @ across.T
+
+
+def _between_cells(count: int, start: float, side: float, cells: int) -> NDArray[np.float32]:
+    """Return float32 (count, cells): the share of each grid cell in each slice pixel.
+
+    Two products with such matrices are twice as fast as a resampling with one pair of
+    coordinates for each pixel, and exact.
+    """
+    # Position of every pixel's centre on the grid, where cell centres are integers.
+    place = (np.arange(count) + 0.5 - start) * (cells / side) - 0.5
+    inside = (place >= -0.5) & (place <= cells - 0.5)
+    place = np.clip(place, 0, cells - 1)
+    low = np.minimum(place.astype(np.intp), max(cells - 2, 0))
+    shares = np.zeros((count, cells), np.float32)
+    pixels = np.arange(count)
+    shares[pixels, np.minimum(low + 1, cells - 1)] = place - low
+    shares[pixels, low] += 1 - (place - low)
+    shares[~inside] = 0.0
+    return shares
 
 
 def prepare(pixels: NDArray[np.uint8], size: int = INPUT_SIZE) -> PreparedSlice:
@@ -130,22 +142,40 @@ def _head_box(pixels: NDArray[np.uint8]) -> tuple[float, float, float, float]:
 def _bright_box(small: NDArray[np.float32]) -> tuple[float, float, float, float] | None:
     """Return (top, left, bottom, right) of the large bright parts of (n, n), to sub-pixels."""
     # Where a scanner's air is not 0, it would otherwise count as head.
-    floor = float(np.percentile(small, 5))
+    floor = _air(small)
     level = floor + _HEAD_THRESHOLD * (float(small.max()) - floor)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(
-        (small > level).astype(np.uint8), connectivity=8
-    )
+    bright = (small > level).astype(np.uint8)
+    count, parts = cv2.connectedComponents(bright, connectivity=8, ltype=cv2.CV_16U)
     if count < 2:
         return None
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    keep = np.isin(parts, 1 + np.flatnonzero(areas >= _PART_SHARE * areas.max()))
+    if count > 2:
+        areas = np.bincount(parts.ravel(), minlength=count)
+        large = areas >= _PART_SHARE * areas[1:].max()
+        large[0] = False
+        bright = np.take(large.astype(np.uint8), parts)
     # A kept part is ringed by values at or below the level: let the profile fall into the
     # ring, so that the crossing can be placed between two pixels.
-    ring = cv2.dilate(keep.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    masked = np.where(ring, small, 0.0)
+    masked = small * cv2.dilate(bright, _RING)
     top, bottom = _crossings(masked.max(axis=1), level)
     left, right = _crossings(masked.max(axis=0), level)
     return top, left, bottom, right
+
+
+def _air(small: NDArray[np.float32]) -> float:
+    """Return the 5th percentile of float32 (n, n), between its two neighbours.
+
+    The arithmetic is that of `np.percentile`, in float32; this is three times as fast.
+    """
+    below, share = divmod((small.size - 1) * _AIR_SHARE, 1.0)
+    place = int(below)
+    values = np.partition(small.ravel(), place + 1)
+    low, high = values[: place + 1].max(), values[place + 1]
+    return float(_between(low, high, np.float32(share)))
+
+
+def _between(low: np.floating, high: np.floating, share: np.floating) -> np.floating:
+    """Interpolate from the nearer end, as NumPy does: the last bit depends on it."""
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 def _crossings(profile: NDArray[np.float32], level: float) -> tuple[float, float]:
@@ -205,7 +235,15 @@ def _crop(
 
 def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map the low and high percentile of float32 (S, S) to 0 and 1, and clip."""
-    low, high = np.percentile(square, [_LOW_PERCENTILE, _HIGH_PERCENTILE])
+    values = np.sort(square, axis=None)  # as fast as looking for four places in it
+    low, high = (_percentile(values, share) for share in (_LOW_SHARE, _HIGH_SHARE))
     if high - low < 1.0:  # less than one grey level: nothing to see
         return np.zeros_like(square)
     return np.clip((square - low) / (high - low), 0.0, 1.0).astype(np.float32)
+
+
+def _percentile(values: NDArray[np.float32], share: float) -> np.floating:
+    """Return the value at `share` of sorted float32 (n,), as `np.percentile` does for a list."""
+    below, rest = divmod((values.size - 1) * share, 1.0)
+    place = int(below)
+    return _between(values[place], values[place + 1], np.float64(rest))
