@@ -1,83 +1,11 @@
-"""The page in a real browser, against the real server."""
-
-import io
-import shutil
+"""Uploads in a real browser, against the real server."""
 
 import numpy as np
 import pytest
+from browsing import READY, answer, choose, drop, file_of, needs_browser, transfer, volume_of
 from conftest import encode
-from PIL import Image
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here; install it with: apt-get install chromium"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as engine:
-        started = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def open_page(browser, server):
-    """Return a function that opens the start page; at the end nothing may have complained."""
-    pages, complaints = [], []
-
-    def open_it(expected_errors=0, **options):
-        page = browser.new_page(**options)
-        # A refused upload (4xx) is written to the console by Chromium itself.
-        page.on(
-            "console",
-            lambda m: (
-                complaints.append(m.text)
-                if m.type in ("error", "warning") and "status of 4" not in m.text
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                complaints.append(request.url)
-                if not request.url.startswith((server.url, "data:", "blob:"))
-                else None
-            ),
-        )
-        page.goto(server.url)
-        pages.append(page)
-        return page
-
-    yield open_it
-    for page in pages:
-        page.close()
-    assert complaints == [], "console errors, blocked content, or requests to another host"
-
-
-def file_of(data, name="slice.png"):
-    return {"name": name, "mimeType": "image/png", "buffer": data}
-
-
-def send(page, data):
-    page.set_input_files("#file", file_of(data))
-    page.click("button[type=submit]")
-
-
-def drop(page, data, count=1):
-    transfer = page.evaluate_handle(
-        """([bytes, count]) => {
-            const transfer = new DataTransfer();
-            for (let i = 0; i < count; i++)
-                transfer.items.add(new File([new Uint8Array(bytes)], `s${i}.png`));
-            return transfer;
-        }""",
-        [list(data), count],
-    )
-    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+pytestmark = needs_browser
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -85,39 +13,89 @@ def test_chosen_slice_is_answered_with_and_without_javascript(
     open_page, confident, phantom_png, javascript
 ):
     page = open_page(java_script_enabled=javascript)
-    send(page, phantom_png)
-    page.wait_for_selector(".verdict")
+    if javascript:
+        answer(page, phantom_png)
+    else:
+        choose(page, phantom_png)
+        page.click("#upload button[type=submit] >> nth=0")
+        page.wait_for_selector(".views img")
+        assert page.locator(".views img").count() == 2
     diagnosis = confident.classify(phantom_png)
     assert f"{diagnosis.confidence * 100:.1f} %" in page.inner_text(".number")
     assert page.locator(".bars tr").count() == 4
-    assert page.locator(".views img").count() == 2
-    assert page.locator(".scale").is_visible() or not diagnosis.has_evidence(diagnosis.label)
+    assert diagnosis.has_evidence(diagnosis.label) and page.locator(".scale").is_visible()
 
 
-def test_pictures_are_really_drawn(open_page, phantom_png):
+def test_choose_button_opens_the_chooser(open_page, phantom_png):
     page = open_page()
-    send(page, phantom_png)
-    page.wait_for_selector(".views img")
-    widths = page.eval_on_selector_all(".views img", "all => all.map(i => i.naturalWidth)")
-    assert widths == [224, 224]
+    with page.expect_file_chooser() as chooser:
+        page.click("#choose")
+    chooser.value.set_files(file_of(phantom_png))
+    page.wait_for_selector(READY)
 
 
 def test_dropped_slice_is_answered_and_announced(open_page, phantom_png):
     page = open_page()
-    drop(page, phantom_png)
-    page.wait_for_selector(".verdict")
+    drop(page, ("slice.png", phantom_png))
+    page.wait_for_selector(READY)
     assert page.evaluate("document.activeElement.id") == "headline"
-    assert page.title().endswith("Brain CNN")
+    assert page.title().endswith("· Brain CNN") and len(page.title()) > 12
 
 
-def test_second_slice_can_follow_the_first(open_page, phantom_png):
+def test_pasted_picture_is_answered(open_page, phantom_png):
     page = open_page()
-    for _ in range(2):
-        send(page, phantom_png)
-        page.wait_for_selector(".verdict")
-        page.evaluate("document.querySelector('.verdict').classList.remove('verdict')")
-    drop(page, phantom_png)
-    page.wait_for_selector(".verdict")
+    page.evaluate(
+        """(transfer) => document.dispatchEvent(
+            new ClipboardEvent("paste", {clipboardData: transfer, bubbles: true}))""",
+        transfer(page, [("image.png", phantom_png)]),
+    )
+    page.wait_for_selector(READY)
+
+
+def test_folder_is_searched_for_slices(open_page, phantom_png, tmp_path):
+    folder = tmp_path / "study"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "deeper" / "one.png").write_bytes(phantom_png)
+    (folder / ".DS_Store").write_bytes(b"junk")
+    page = open_page()
+    page.set_input_files("#folder", folder)
+    page.wait_for_selector(READY)
+    assert page.locator(".item").count() == 1, "what is no slice is left out"
+
+
+def test_batch_with_one_bad_file_answers_all_others(open_page, phantom_png):
+    page = open_page()
+    choose(
+        page,
+        file_of(phantom_png, "first.png"),
+        file_of(phantom_png[:300], "broken.png"),
+        file_of(phantom_png, "last.png"),
+    )
+    page.wait_for_selector("#csv:visible")
+    states = page.locator(".item-state").all_inner_texts()
+    assert len(states) == 3 and states[0] == states[2] != states[1]
+    assert "truncated or damaged" in states[1]
+    assert page.inner_text("#status") == "3 of 3 done, 1 without an answer"
+    assert page.get_attribute(".item-open >> nth=0", "aria-current") == "true"
+    page.click(".item-open >> nth=1")
+    assert "truncated or damaged" in page.inner_text(".refused h2")
+    page.click(".item-open >> nth=2")
+    page.wait_for_selector(READY)
+    with page.expect_download() as download:
+        page.click("#csv")
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 3 and lines[0].startswith("upload,file,")
+    assert lines[1].startswith('"first.png",') and lines[2].startswith('"last.png",')
+
+
+def test_sample_is_answered_by_a_click_with_and_without_javascript(open_page):
+    page = open_page()
+    page.click("button[value=drawn-glioma]")
+    page.wait_for_selector(READY)
+    plain = open_page(java_script_enabled=False)
+    plain.click("button[value=drawn-glioma]")
+    plain.wait_for_selector(".views img")
+    assert page.inner_text("#headline") == plain.inner_text("#headline")
 
 
 @pytest.mark.parametrize(
@@ -128,78 +106,124 @@ def test_wrong_file_is_told_before_it_is_sent(open_page, data, words):
     page = open_page()
     posts = []
     page.on("request", lambda request: posts.append(request.method))
-    page.set_input_files("#file", file_of(data))
-    page.wait_for_selector("#problem:visible")
-    assert words in page.inner_text("#problem")
-    page.click("button[type=submit]")
+    choose(page, data)
+    page.wait_for_selector(".refused")
+    assert words in page.inner_text(".refused h2")
     page.wait_for_timeout(200)
     assert "POST" not in posts
 
 
-def test_several_dropped_files_get_an_answer_each(open_page, phantom_png):
-    page = open_page()
-    drop(page, phantom_png, count=2)
-    page.wait_for_selector(".verdict")
-    assert "Also in this upload" in page.inner_text("main")
-
-
-@pytest.mark.parametrize("javascript", [True, False])
-def test_volume_gets_a_study_answer_and_its_slices(open_page, phantom, javascript):
-    page = open_page(java_script_enabled=javascript)
-    pages = [Image.fromarray(np.roll(phantom, shift, 0)) for shift in range(40)]
-    file = io.BytesIO()
-    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
-    send(page, file.getvalue())
-    page.wait_for_selector(".curve")
-    assert "study of 40 slices" in page.inner_text(".badge")
-    assert page.locator(".rows tbody tr").count() == 40
-    assert page.locator(".curve polyline").count() >= 4
-
-
 def test_damaged_file_gets_the_server_s_sentence_and_another_try(open_page, phantom_png):
     page = open_page()
-    send(page, phantom_png[:300])
+    choose(page, phantom_png[:300])
     page.wait_for_selector(".refused")
     assert "truncated or damaged" in page.inner_text(".refused")
-    send(page, phantom_png)
-    page.wait_for_selector(".verdict")
+    answer(page, phantom_png)
 
 
 def test_too_large_without_javascript_is_a_readable_page(open_page):
     page = open_page(java_script_enabled=False)
     # Over the limit of the request, not only of the file: refused before it is read.
-    send(page, b"\x89PNG\r\n\x1a\n" + bytes(6_000_000))
+    choose(page, b"\x89PNG\r\n\x1a\n" + bytes(6_000_000))
+    page.click("#upload button[type=submit] >> nth=0")
     page.wait_for_selector(".refused")
     assert "the limit is 4 MiB" in page.inner_text(".refused")
 
 
+def test_busy_server_is_asked_again_after_the_time_that_it_named(open_page, phantom_png):
+    page = open_page(expected=["status of 503"])
+    left = [1]
+
+    def busy(route):
+        if left and left.pop():
+            route.fulfill(
+                status=503,
+                headers={"Retry-After": "1", "Content-Type": "application/problem+json"},
+                body='{"detail": "The server is busy."}',
+            )
+        else:
+            route.continue_()
+
+    page.route("**/view", busy)
+    choose(page, phantom_png)
+    page.wait_for_selector("text=The server is busy: trying again in 1 s")
+    page.wait_for_selector(READY)
+
+
+def test_offline_is_said_and_can_be_tried_again(open_page, phantom_png):
+    page = open_page(expected=["ERR_INTERNET_DISCONNECTED"])
+    page.context.set_offline(True)
+    choose(page, phantom_png)
+    page.wait_for_selector(".refused")
+    assert "offline" in page.inner_text(".refused h2")
+    page.context.set_offline(False)
+    page.click(".item-retry")
+    page.wait_for_selector(".item.confident", state="attached")
+
+
+def test_upload_can_be_cancelled(open_page, phantom_png):
+    page = open_page(expected=["ERR_"])
+    page.route("**/view", lambda route: None)  # never answered
+    choose(page, phantom_png)
+    page.wait_for_selector("text=Sending…")
+    page.click(".item-cancel")
+    assert page.inner_text(".item-state") == "Cancelled"
+    assert page.locator(".item-retry").is_visible()
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_reload_says_that_nothing_was_kept(open_page, phantom_png):
+    page = open_page()
+    assert page.locator("#notice").is_hidden()
+    answer(page, phantom_png)
+    page.reload()
+    assert "Nothing of your upload was kept" in page.inner_text("#notice")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_volume_gets_a_study_answer_and_its_slices(open_page, phantom, javascript):
+    page = open_page(java_script_enabled=javascript)
+    choose(page, volume_of(phantom, 12))
+    if not javascript:
+        page.click("#upload button[type=submit] >> nth=0")
+    page.wait_for_selector(".curve")
+    assert "study of 12 slices" in page.inner_text(".badge")
+    assert page.locator(".rows tbody tr").count() == 12
+    assert page.locator(".curve polyline").count() >= 4
+
+
 @pytest.mark.parametrize("width", [360, 768, 3840])
-def test_no_width_needs_sideways_scrolling(open_page, phantom_png, width):
+def test_no_width_needs_sideways_scrolling(open_page, phantom, width):
     page = open_page(viewport={"width": width, "height": 800})
-    send(page, phantom_png)
-    page.wait_for_selector(".verdict")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    answer(page, volume_of(phantom, 4))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     bars = page.eval_on_selector_all(
         ".bars svg", "all => all.map(s => s.getBoundingClientRect().width)"
     )
-    assert min(bars) >= 40, "the bars can be seen"
+    assert min(bars) >= 100, "the bars can be compared"
 
 
-def test_dark_by_default_and_light_on_request(open_page):
-    def ground(scheme):
-        page = open_page(color_scheme=scheme)
+def test_theme_follows_the_system_until_a_person_chooses(open_page):
+    def ground(page):
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return np.mean([int(x) for x in colour[4:-1].split(",")])
 
-    assert ground("dark") < 40 and ground("light") > 200
+    for javascript in (True, False):
+        assert ground(open_page(color_scheme="dark", java_script_enabled=javascript)) < 40
+    page = open_page(color_scheme="light")
+    assert ground(page) > 200
+    page.click("#theme")
+    assert ground(page) < 40
+    page.reload()
+    assert ground(page) < 40, "the choice is remembered"
+    assert page.context.cookies() == [], "without a cookie"
 
 
-def test_form_works_by_keyboard(open_page, phantom):
-    page = open_page()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "file"
-    page.set_input_files("#file", file_of(encode(phantom)))
+def test_form_works_by_keyboard_without_javascript(open_page, phantom):
+    page = open_page(java_script_enabled=False)
+    page.focus("#file")
+    choose(page, encode(phantom))
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector(".verdict")

@@ -114,7 +114,8 @@ def test_every_answer_has_the_security_headers(client, phantom_png):
         upload(client, phantom_png, url="/"),
         upload(client, phantom_png),
         client.get("/nowhere"),
-        client.get("/static/style.css"),
+        client.get("/static/css/base.css?v=1"),
+        client.get("/static/js/heat.js"),
     ]
     for answer in answers:
         policy = answer.headers["Content-Security-Policy"]
@@ -124,12 +125,17 @@ def test_every_answer_has_the_security_headers(client, phantom_png):
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert [a.headers["Cache-Control"] for a in answers[:4]] == ["no-store"] * 4
     assert "immutable" in answers[4].headers["Cache-Control"]
+    # A module is asked for by another one, without its hash: a new version must be seen.
+    assert "no-cache" in answers[5].headers["Cache-Control"]
 
 
 def test_page_has_nothing_inline_and_nothing_foreign(confident, phantom_png):
-    _, page = post(confident, phantom_png)
-    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", page)
-    assert not re.search(r"(src|href)=\"(https?:)?//", page)
+    client = client_of(confident)
+    answers = [upload(client, phantom_png, url=url) for url in ("/", "/view")]
+    pages = [answer.data.decode("latin-1") for answer in answers]
+    for page in (*pages, client.get("/").text, client.get("/model").text):
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", page)
+        assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"(https?:)?//", page)
 
 
 def test_colourful_words_of_a_file_do_not_reach_the_page(client):

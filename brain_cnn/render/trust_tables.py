@@ -9,17 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from brain_cnn.evaluation import format_interval
+from brain_cnn.published import PUBLISHED
 
 NOT_MEASURED = "Not measured yet."
 Metrics = dict[str, Any]
-
-# What others published, in the columns of the table: official, protocol-like, elsewhere.
-_REFERENCES = (
-    ("small CNN from scratch, 1.31 M parameters (arXiv 2511.17655)", "0.965", "-"),
-    ("CNN from scratch (doi:10.3389/fmed.2025.1664673)", "0.983", "-"),
-    ("ImageNet-pre-trained, duplicate-grouped splits of this set", "-", "macro F1 0.956-0.967"),
-    ("pre-trained, figshare part, patient-disjoint", "-", "0.936-0.953 (three tumours)"),
-)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -58,7 +51,7 @@ def four_numbers(metrics: Metrics) -> str:
             rows.append([model, *(_cell(cell) for cell in cells)])
     if not rows:
         return NOT_MEASURED
-    rows += [[name, official, split, "-", "-", "-", "-"] for name, official, split in _REFERENCES]
+    rows += [[name, official, split, "-", "-", "-", "-"] for name, official, split in PUBLISHED]
     head = [
         "network", "official test (leaky)", "protocol test (patient-disjoint)",
         "other scanners, T1 contrast", "other scanners, T1", "other scanners, T2",

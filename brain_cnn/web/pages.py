@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, current_app, make_response, render_template
 
-from brain_cnn.classifier import Progress
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.bundle import Bundle
+from brain_cnn.classifier import SeriesAnswer
+from brain_cnn.diagnosis import CONFIDENT, UNFAMILIAR, Diagnosis
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import DESCRIPTIONS, DISCLAIMER, DISPLAY_NAMES, LABELS
 from brain_cnn.render.overlay import overlay, png_data_uri, view_pixels
+from brain_cnn.render.place import evidence_place
 from brain_cnn.study import StudyDiagnosis
-from brain_cnn.web.progress import stream_progress
+from brain_cnn.web.chosen import main_answer, series_index
+from brain_cnn.web.class_error import class_error
+from brain_cnn.web.samples import SAMPLES
 from brain_cnn.web.security import require_same_origin
-from brain_cnn.web.study_view import SHORT_NAMES, fact_words, other_series, study_view
+from brain_cnn.web.study_view import SHORT_NAMES, fact_words, series_line, study_view
 from brain_cnn.web.uploads import classifier, reading_options, settings, uploaded_files
 
 blueprint = Blueprint("pages", __name__)
@@ -28,43 +32,44 @@ def index() -> str:
 
 @blueprint.post("/")
 def answer() -> Response:
-    """The user gets the class, how sure it is, and where the model looked.
-
-    With `?progress=1` (the page's script asks so) the answer is a stream of JSON lines: how
-    many slices are judged, and at last the page.
-    """
+    """The user gets the class, how sure it is, and where the model looked."""
     require_same_origin()
-    files, options = uploaded_files(), reading_options()
-    if request.args.get("progress") == "1":
-        return stream_progress(lambda report: _answer_page(files, options, report))
-    return make_response(_answer_page(files, options, None))
+    files, options, wanted = uploaded_files(), reading_options(), series_index()
+    answers, problems = classifier().classify_together(files, **options)
+    return make_response(answer_html(answers, problems, wanted))
 
 
-def _answer_page(files: list[bytes], options: dict[str, Any], progress: Progress | None) -> str:
-    """Return the page of the one slice, or of the main series and a list of the others.
+def answer_html(
+    answers: list[SeriesAnswer],
+    problems: dict[int, ScanError],
+    wanted: int | None = None,
+    *,
+    viewer: bool = False,
+) -> str:
+    """Return the page of the one slice, or of the main series and a list of all.
+
+    Args:
+        answers, problems: of `Classifier.classify_together`.
+        wanted: the series that the page is about, from 0; None: the one with the most slices.
+        viewer: only what stands inside the page, with a canvas in the place of the pictures.
 
     Raises:
         ScanError: there is no answer for any of the files.
     """
-    answers, problems = classifier().classify_together(files, progress=progress, **options)
-    judged = [answer for answer in answers if isinstance(answer.study, StudyDiagnosis)]
-    if not judged:
-        refused = [a.study for a in answers if isinstance(a.study, ScanError)]
-        raise [*problems.values(), *refused][0]
-    main = max(judged, key=lambda answer: len(answer.series.scan.slices))
-    study = main.study
-    assert isinstance(study, StudyDiagnosis)
+    main, study = main_answer(answers, problems, wanted)
     view = _common() | {
+        "viewer": viewer,
         "facts": fact_words(main.series.scan.facts),
         "forced": study.forced,
-        "others": [other_series(answer) for answer in answers if answer is not main],
+        "series": [series_line(answer, answer is main) for answer in answers],
         "unread": [error.message for error in problems.values()],
+        "slice_count": len(study.slices),
     }
     if len(study.slices) == 1:
-        return render_template("answer.html", **view, **_view(study.most_telling))
-    return render_template(
-        "study.html", **view, **study_view(study), **_view(study.most_telling, study)
-    )
+        view |= _view(study.most_telling, viewer=viewer)
+    else:
+        view |= study_view(study) | _view(study.most_telling, study, viewer=viewer)
+    return render_template("_answer.html" if viewer else "answer.html", **view)
 
 
 def render_error(status: int, sentence: str, hint: str = "") -> Response:
@@ -78,11 +83,13 @@ def verdict_words(diagnosis: Diagnosis | StudyDiagnosis) -> str:
     """Return the headline of an answer; it names no class for an unfamiliar picture."""
     if diagnosis.verdict == UNFAMILIAR:
         return "Not like the brain MRI that this model knows"
-    if len(diagnosis.prediction_set) == 1:
+    if diagnosis.verdict == CONFIDENT:
         return DISPLAY_NAMES[diagnosis.label]
     if len(diagnosis.prediction_set) == len(LABELS):
         return "Uncertain: it could be any of the four classes"
     names = [SHORT_NAMES[label] for label in diagnosis.prediction_set]
+    if len(names) == 1:
+        return f"Uncertain: perhaps {names[0]}"
     return f"Uncertain: {', '.join(names[:-1])} or {names[-1]}"
 
 
@@ -95,7 +102,13 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _common() -> dict:
+def _train_count(bundle: Bundle) -> int:
+    """Return how many slices the model was trained on; 0 where its folder does not tell."""
+    counts = bundle.info.get("data", {}).get("split_counts", {}).get("train", {})
+    return sum(counts.values())
+
+
+def _common() -> dict[str, Any]:
     limits = settings()
     bundle = classifier().bundle
     return {
@@ -108,21 +121,27 @@ def _common() -> dict:
         "model_name": bundle.name,
         "model_version": bundle.version,
         "model_id": bundle.sha256[:12],
+        "train_count": _train_count(bundle),
+        "samples": SAMPLES,
+        "has_report": "report.page_report" in current_app.view_functions,
     }
 
 
-def _view(diagnosis: Diagnosis, study: StudyDiagnosis | None = None) -> dict:
-    """Return what `answer.html` shows of a slice, or `study.html` of a study's main slice.
+def _view(
+    diagnosis: Diagnosis, study: StudyDiagnosis | None = None, *, viewer: bool = False
+) -> dict[str, Any]:
+    """Return what `_answer.html` shows of a slice, or of a study and its main slice.
 
     The words and bars are those of the study where there is one; the pictures are the
-    slice's. For an unfamiliar picture or study no class is named at all.
+    slice's, and absent where a `viewer` draws them. For an unfamiliar picture or study no
+    class is named at all.
     """
     said: Diagnosis | StudyDiagnosis = study or diagnosis
     height, width = diagnosis.pixels.shape
-    view = {
+    view: dict[str, Any] = {
         "headline": verdict_words(said),
         "verdict": said.verdict,
-        "slice_uri": png_data_uri(view_pixels(diagnosis)),
+        "slice_uri": "" if viewer else png_data_uri(view_pixels(diagnosis)),
         "size": f"{width} × {height} pixels, {diagnosis.scan_format}",
         "notes": said.notes,
         "elapsed_ms": sum(diagnosis.timing_ms.values()) * (len(study.slices) if study else 1),
@@ -148,6 +167,7 @@ def _view(diagnosis: Diagnosis, study: StudyDiagnosis | None = None) -> dict:
             }
             for label in ranked
         ],
-        "has_evidence": diagnosis.has_evidence(said.label),
-        "overlay_uri": png_data_uri(overlay(diagnosis, said.label)),
+        "place": evidence_place(diagnosis, said.label),
+        "overlay_uri": "" if viewer else png_data_uri(overlay(diagnosis, said.label)),
+        "measured": class_error(said.label),
     }
