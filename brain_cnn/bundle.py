@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +136,30 @@ def write_bundle_json(
         "data": data,
         "versions": versions,
     }
-    # Written whole or not at all: a bundle without bundle.json is refused, half of one is not.
+    _write_info(path, info)
+
+
+def update_bundle_files(path: Path, write: Callable[[Path], list[str]]) -> None:
+    """Replace some files of a bundle, and their checksums in bundle.json.
+
+    Args:
+        path: a whole bundle.
+        write: writes files into a folder and returns their names.
+    """
+    info = _read_info(path)
+    staging = path.with_name(path.name + ".part")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    names = write(staging)
+    info["files"] |= {name: _sha256(staging / name) for name in names}
+    for name in names:
+        (staging / name).replace(path / name)
+    staging.rmdir()
+    _write_info(path, info)
+
+
+def _write_info(path: Path, info: dict[str, Any]) -> None:
+    """Write bundle.json whole or not at all: one without it is refused, half of one is not."""
     draft = path / "bundle.json.part"
     draft.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     draft.replace(path / "bundle.json")

@@ -1,69 +1,66 @@
 """How sure, which labels, and whether the model knows this kind of picture at all.
 
-Three things are fitted after training, on the `val` part alone (the familiarity's centres
-and spread on `train`), and travel with the weights:
+Fitted after training, on the `val` part alone (what is familiar on `train` as well), and
+travelling with the weights:
 
 - a temperature (Guo et al. 2017): probabilities = softmax(logits / temperature);
 - split conformal prediction sets (Romano et al. 2020): labels in falling order of
   probability, until a threshold that keeps the promised coverage;
-- a familiarity gate (Lee et al. 2018): the Mahalanobis distance of the features to the
-  nearest class centre of the training slices; the limit lets 98 % of `val` pass.
+- a familiarity gate (`familiarity.gate`): distances from the training slices and likeness
+  to strangers; its limits together let 98 % of `val` pass;
+- a trust (`familiarity.trust`): whether a label would hold had the slice another source;
+  without it no label is "confident".
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
 from brain_cnn.errors import BundleError, SettingsError
+from brain_cnn.familiarity.describe import describe
+from brain_cnn.familiarity.features import Familiarity, fit_familiarity
+from brain_cnn.familiarity.gate import CHECKS, Appearance, check, check_contrast, rank
+from brain_cnn.familiarity.trust import Trust, trust_inputs
 from brain_cnn.labels import LABELS
 
 COVERAGES = (0.90, 0.95, 0.99)
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
 
-# Share of val slices that the gate must let pass.
-_PASS_SHARE = 0.98
-_QUANTILES = np.linspace(0.0, 1.0, 201)
+
+class NetworkOutput(Protocol):
+    """One forward pass: float logits (N, 4), class_maps (N, h, w, 4), features (N, D)."""
+
+    @property
+    def logits(self) -> NDArray[np.float32]: ...
+    @property
+    def class_maps(self) -> NDArray[np.float32]: ...
+    @property
+    def features(self) -> NDArray[np.float32]: ...
 
 
-@dataclass(frozen=True)
-class Familiarity:
-    """Distance of a slice's features to the training slices.
+class Assessment(NamedTuple):
+    """What is thought of N slices beside their probabilities.
 
     Attributes:
-        centres: float64 (4, D), mean features of each class.
-        whiten: float64 (D, D), turns a difference of features into one of unit covariance.
-        quantiles: float64 (201,), distances of the val slices at the levels 0, 0.005 .. 1.
-        limit: distance above which a slice is unfamiliar.
+        familiarity: float64 (N,) in 0..1, higher is more like the training slices.
+        reasons: for each slice a list of checks: dicts with `check`, `value`, `limit`,
+            `failed` and a `sentence`.
+        trust: float64 (N,) in 0..1, whether the likeliest label would hold elsewhere; 1
+            where no trust was fitted.
     """
 
-    centres: NDArray[np.float64]
-    whiten: NDArray[np.float64]
-    quantiles: NDArray[np.float64]
-    limit: float
-
-    def distance(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return float64 (N,): the smallest Mahalanobis distance to a class centre."""
-        moved = features.astype(np.float64) @ self.whiten  # (N, D)
-        centres = self.centres @ self.whiten  # (4, D)
-        return np.sqrt(((moved[:, None, :] - centres[None]) ** 2).sum(axis=2)).min(axis=1)
-
-    def score(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return float64 (N,) in 0..1: the share of val slices that lie at least as far off.
-
-        Beyond the farthest val slice it falls on towards 0, so that it still ranks.
-        """
-        share = 1.0 - np.interp(distance, self.quantiles, _QUANTILES)
-        last = self.quantiles[-1]
-        tail = 0.5 * (_QUANTILES[1] - _QUANTILES[0])
-        share = np.maximum(share, tail * np.exp(-np.maximum(distance - last, 0.0) / last))
-        # Fails closed: a distance that is no number is not familiar.
-        return np.where(np.isfinite(distance), share, 0.0)
+    familiarity: NDArray[np.float64]
+    reasons: list[list[dict[str, Any]]]
+    trust: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,17 @@ class Calibration:
         temperature: divides the logits, above 0.
         set_thresholds: for each coverage in `COVERAGES`, the largest score of a label that
             still enters the set.
-        gate: the familiarity gate; None lets everything pass (a model without features).
+        gate: the check of the network's features; None lets everything pass (a model
+            without features).
+        looks: the checks of how a slice looks; None in models that were fitted before them.
+        trust: whether a label would hold elsewhere; None trusts every label.
     """
 
     temperature: float
     set_thresholds: dict[float, float]
     gate: Familiarity | None = field(default=None, repr=False)
+    looks: Appearance | None = field(default=None, repr=False)
+    trust: Trust | None = field(default=None, repr=False)
 
     @classmethod
     def identity(cls) -> Calibration:
@@ -127,26 +129,98 @@ class Calibration:
             tensors: float (N, S, S, 1) that the network saw.
 
         Returns:
-            float64 (N,) in 0..1, and for each slice a list of checks: dicts with `check`,
-            `value`, `limit`, `failed` and a `sentence`.
+            `familiarity` and `reasons` of an `Assessment`.
         """
+        return self._judge(features, tensors)[:2]
+
+    def assess(self, output: NetworkOutput, tensors: NDArray[np.floating]) -> Assessment:
+        """Judge familiarity and trust of slices in one go.
+
+        Args:
+            output: logits (N, 4), class maps (N, h, w, 4) and features (N, D).
+            tensors: float (N, S, S, 1) that the network saw.
+        """
+        score, reasons, excess, looks = self._judge(output.features, tensors)
+        if self.trust is None or self.gate is None or self.looks is None:
+            return Assessment(score, reasons, np.ones(len(tensors)))
+        inputs = self.trust_inputs(output, excess)
+        called = output.logits.argmax(axis=1)
+        trust = self.trust.of(inputs, self.looks.scaled(looks), excess, called)
+        return Assessment(score, reasons, trust)
+
+    def trust_inputs(
+        self, output: NetworkOutput, excess: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""
+        assert self.gate is not None
+        return trust_inputs(
+            output.logits / self.temperature,
+            output.class_maps,
+            output.features,
+            self.gate.distances(output.features),
+            excess,
+        )
+
+    def excesses(
+        self, features: NDArray[np.floating], tensors: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Return by how much each check is exceeded (N, 3): 0 is common, 1 the limit."""
+        return self._judge(features, tensors)[2]
+
+    def verdict(self, familiar: bool, prediction_set: Sequence[str], trust: float = 1.0) -> str:
+        """Return "confident", "uncertain" or "unfamiliar".
+
+        Args:
+            familiar: no check of familiarity failed.
+            prediction_set: the labels in question, of which a confident verdict has one.
+            trust: of `Assessment`; of a study, of its slices.
+        """
+        if not familiar:
+            return UNFAMILIAR
+        if len(prediction_set) != 1 or not self.trusted(trust):
+            return UNCERTAIN
+        return CONFIDENT
+
+    def trusted(self, trust: float) -> bool:
+        """Return whether a label of this trust may be confident; NaN may not."""
+        return self.trust is None or bool(trust >= self.trust.limit)
+
+    def _judge(
+        self, features: NDArray[np.floating], tensors: NDArray[np.floating]
+    ) -> tuple[
+        NDArray[np.float64],
+        list[list[dict[str, Any]]],
+        NDArray[np.float64],
+        NDArray[np.float32],
+    ]:
+        """Return score, reasons, excess of each check (N, 3), and descriptors (N, K)."""
         count = len(tensors)
+        looks = np.zeros((count, 0), np.float32)
         spread = tensors.reshape(count, -1).std(axis=1)
-        if self.gate is None:
-            distance, score = np.zeros(count), np.ones(count)
-            limit = np.inf
+        distance = np.zeros(count) if self.gate is None else self.gate.distance(features)
+        if self.looks is not None:
+            looks = describe(tensors)
+            values = np.column_stack([distance, *self.looks.values(looks)])
+            limits, excess = self.looks.limits, self.looks.excess(values)
+            score = rank(excess.max(axis=1), self.looks.quantiles)
         else:
-            distance = self.gate.distance(features)
-            score, limit = self.gate.score(distance), self.gate.limit
+            values, excess = distance[:, None], np.zeros((count, len(CHECKS)))
+            limits = np.array([np.inf if self.gate is None else self.gate.limit])
+            score = np.ones(count)
+            if self.gate is not None:
+                score = rank(distance, self.gate.quantiles)
         reasons = []
         for row in range(count):
-            far = not distance[row] <= limit  # also true for NaN
-            checks = [_feature_check(float(distance[row]), float(limit), far)]
-            if spread[row] < 0.02:
-                checks.append(_empty_check(float(spread[row])))
+            checks = [
+                check(name, float(value), float(limit))
+                for name, value, limit in zip(CHECKS, values[row], limits, strict=False)
+            ]
+            empty = check_contrast(float(spread[row]))
+            if empty is not None:
+                checks.append(empty)
                 score[row] = 0.0
             reasons.append(checks)
-        return score, reasons
+        return score, reasons, excess, looks
 
     def save(self, folder: Path) -> list[str]:
         """Write `CALIBRATION_FILES` into `folder`; return the names written."""
@@ -158,14 +232,18 @@ class Calibration:
         (folder / CALIBRATION_FILES[0]).write_text(json.dumps(record, indent=2) + "\n")
         if self.gate is None:
             return [CALIBRATION_FILES[0]]
-        np.savez(
-            folder / CALIBRATION_FILES[1],
+        arrays: dict[str, Any] = {
             # float32: half the size, and far finer than the limit needs.
-            centres=self.gate.centres.astype(np.float32),
-            whiten=self.gate.whiten.astype(np.float32),
-            quantiles=self.gate.quantiles,
-            limit=self.gate.limit,
-        )
+            "centres": self.gate.centres.astype(np.float32),
+            "whiten": self.gate.whiten.astype(np.float32),
+            "quantiles": self.gate.quantiles,
+            "limit": self.gate.limit,
+        }
+        if self.looks is not None:
+            arrays |= self.looks.arrays()
+        if self.trust is not None:
+            arrays |= self.trust.arrays()
+        np.savez(folder / CALIBRATION_FILES[1], **arrays)
         return list(CALIBRATION_FILES)
 
     @classmethod
@@ -178,44 +256,24 @@ class Calibration:
         try:
             record = json.loads((folder / CALIBRATION_FILES[0]).read_text())
             thresholds = {float(key): float(v) for key, v in record["set_thresholds"].items()}
-            gate = None
+            gate = looks = trust = None
             if record["familiarity"]:
-                with np.load(folder / CALIBRATION_FILES[1], allow_pickle=False) as arrays:
-                    gate = Familiarity(
-                        arrays["centres"].astype(np.float64),
-                        arrays["whiten"].astype(np.float64),
-                        arrays["quantiles"],
-                        float(arrays["limit"]),
-                    )
-            return cls(float(record["temperature"]), thresholds, gate)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+                with np.load(folder / CALIBRATION_FILES[1], allow_pickle=False) as archive:
+                    arrays = dict(archive)
+                gate = Familiarity(
+                    arrays["centres"].astype(np.float64),
+                    arrays["whiten"].astype(np.float64),
+                    arrays["quantiles"],
+                    float(arrays["limit"]),
+                )
+                looks, trust = Appearance.from_arrays(arrays), Trust.from_arrays(arrays)
+            return cls(float(record["temperature"]), thresholds, gate, looks, trust)
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 "calibration-damaged",
                 f"The model's calibration cannot be read ({error}).",
                 "Restore the model folder, or train again.",
             ) from error
-
-
-def _feature_check(distance: float, limit: float, failed: bool) -> dict[str, Any]:
-    return {
-        "check": "feature-distance",
-        "value": round(distance, 3) if np.isfinite(distance) else None,
-        "limit": round(limit, 3) if np.isfinite(limit) else None,
-        "failed": failed,
-        "sentence": "The picture is far from the brain MRI slices that this model learned from."
-        if failed
-        else "The picture is like the brain MRI slices that this model learned from.",
-    }
-
-
-def _empty_check(spread: float) -> dict[str, Any]:
-    return {
-        "check": "contrast",
-        "value": round(spread, 4),
-        "limit": 0.02,
-        "failed": True,
-        "sentence": "The picture is nearly one grey: there is nothing to see in it.",
-    }
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -257,35 +315,6 @@ def fit_set_thresholds(
         # Too few slices for the promise: every label enters.
         thresholds[coverage] = float(scores[rank - 1]) if rank <= len(scores) else 1.0
     return thresholds
-
-
-def fit_familiarity(
-    train_features: NDArray[np.floating],
-    train_labels: NDArray[np.integer],
-    val_features: NDArray[np.floating],
-) -> Familiarity:
-    """Fit centres and spread on train features (N, D), the limit on val features (M, D)."""
-    features = train_features.astype(np.float64)
-    overall = features.mean(axis=0)
-    present = [bool((train_labels == index).any()) for index in range(len(LABELS))]
-    centres = np.stack(
-        [
-            features[train_labels == index].mean(axis=0) if present[index] else overall
-            for index in range(len(LABELS))
-        ]
-    )
-    residual = features - centres[train_labels]
-    covariance = residual.T @ residual / len(residual)
-    # Shrunk towards its own diagonal: dead or twin channels must not divide by zero.
-    scale = np.trace(covariance) / len(covariance)
-    covariance = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance))
-    covariance += 1e-3 * scale * np.eye(len(covariance))
-    values, vectors = np.linalg.eigh(covariance)
-    whiten = vectors / np.sqrt(values)
-    draft = Familiarity(centres, whiten, np.zeros(2), 0.0)
-    distances = draft.distance(val_features)
-    limit = float(np.quantile(distances, _PASS_SHARE))
-    return Familiarity(centres, whiten, np.quantile(distances, _QUANTILES), limit)
 
 
 def fit_calibration(

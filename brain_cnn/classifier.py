@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_cnn.bundle import Bundle, load_bundle
-from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Diagnosis, class_heat
+from brain_cnn.diagnosis import Diagnosis, class_heat
 from brain_cnn.engine import Engine, make_engine
 from brain_cnn.errors import BundleError, ScanError, SettingsError
 from brain_cnn.labels import LABELS
@@ -23,7 +23,7 @@ from brain_cnn.scan.modality import modality_words
 from brain_cnn.study import StudyDiagnosis, judge_study
 
 # Slices that go through the network together: more gains nothing on a CPU and costs memory.
-_BATCH = 32
+_BATCH = 8
 
 # Modalities that are judged. Not said, or "other": the familiarity gate decides.
 _JUDGED = ("MR", "", "OT")
@@ -165,14 +165,18 @@ class Classifier:
         Raises:
             ScanError: 422, its header calls it something else than an MRI, without `force`.
         """
-        foreign = scan.facts.modality not in _JUDGED
-        if foreign and not force:
-            raise ScanError(
-                "not-mri",
-                f"This is {modality_words(scan.facts.modality)}; the model knows MRI only.",
-                "Choose an MR series of a head.",
-            )
-        slices = self.classify_scan(scan, read_seconds, progress)
+        check_modality(scan, force)  # before anything costs time
+        return self.study_of(scan, self.classify_scan(scan, read_seconds, progress), force=force)
+
+    def study_of(
+        self, scan: Scan, slices: Sequence[Diagnosis], *, force: bool = False
+    ) -> StudyDiagnosis:
+        """Return the answer for a scan whose slices were judged, in their order.
+
+        Raises:
+            ScanError: as `judge_scan`.
+        """
+        foreign = check_modality(scan, force)
         study = judge_study(slices, self.bundle.calibration, self.coverage, scan.facts.weighting)
         positions = tuple(s.position_mm for s in scan.slices)
         return replace(study, facts=scan.facts, positions_mm=positions, forced=foreign)
@@ -248,7 +252,7 @@ class Classifier:
         output = self.engine.run(tensors)
         calibration = self.bundle.calibration
         probabilities = calibration.probabilities(output.logits)
-        familiarity, checks = calibration.familiarity(output.features, tensors)
+        familiarity, checks, trust = calibration.assess(output, tensors)
         results = []
         for row, chances in enumerate(probabilities):
             top = int(chances.argmax())
@@ -264,13 +268,30 @@ class Classifier:
                     "familiar": familiar,
                     "familiarity": float(familiarity[row]),
                     "reasons": tuple(checks[row]),
-                    "verdict": _verdict(familiar, labels),
+                    "trust": float(trust[row]),
+                    "verdict": calibration.verdict(familiar, labels, float(trust[row])),
                     "pixels": pixels[row],
                     "heat": class_heat(output.class_maps[row]),
                     "prepared": prepared[row],
                 }
             )
         return results
+
+
+def check_modality(scan: Scan, force: bool = False) -> bool:
+    """Return whether the header calls a scan something else than an MRI.
+
+    Raises:
+        ScanError: 422, it does, and it is not judged without `force`.
+    """
+    foreign = scan.facts.modality not in _JUDGED
+    if foreign and not force:
+        raise ScanError(
+            "not-mri",
+            f"This is {modality_words(scan.facts.modality)}; the model knows MRI only.",
+            "Choose an MR series of a head.",
+        )
+    return foreign
 
 
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
@@ -304,12 +325,6 @@ def load_classifier(
         raise SettingsError("bad-coverage", f"A coverage of {coverage} is not between 0 and 1.")
     bundle = load_bundle(Path(path) if path is not None else None)
     return Classifier(bundle, make_engine(bundle, engine, threads), coverage, limits)
-
-
-def _verdict(familiar: bool, prediction_set: tuple[str, ...]) -> str:
-    if not familiar:
-        return UNFAMILIAR
-    return CONFIDENT if len(prediction_set) == 1 else UNCERTAIN
 
 
 def _ms(seconds: float) -> float:

@@ -77,6 +77,8 @@ class Diagnosis:
         scan_format: what the file was, for example "PNG".
         notes: sentences about the reading that a person should see.
         timing_ms: durations of the stages in milliseconds.
+        trust: 0..1, whether the label would hold had the slice come from another source;
+            "confident" asks for more than a limit of the model.
     """
 
     label: str
@@ -96,6 +98,7 @@ class Diagnosis:
     scan_format: str = ""
     notes: tuple[str, ...] = ()
     timing_ms: dict[str, float] = field(default_factory=dict)
+    trust: float = 1.0
     heatmaps: Heatmaps = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

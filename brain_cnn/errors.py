@@ -34,6 +34,10 @@ class ScanError(BrainCnnError):
         self.status = status
 
 
+class RegionError(ScanError):
+    """A region of a slice cannot be filled: it is malformed (400) or does not fit (422)."""
+
+
 class DatasetError(BrainCnnError):
     """A data set (folder, ZIP, link, protocol CSV) cannot be used for training."""
 

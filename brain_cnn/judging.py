@@ -41,12 +41,15 @@ class LabelledData:
         images: N slices, uint8 (H, W).
         split: positions of train, val and test; `split.groups` are the bootstrap's units.
         unreadable: (path, reason) of images that were left out.
+        strangers: pictures that the protocol names as no brain MRI (head CTs); in no part of
+            the split, and what the familiarity gate learns to refuse.
     """
 
     records: list[ImageRecord]
     images: list[NDArray[np.uint8]]
     split: splits.Split
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    strangers: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ def load_labelled(
     if split_name == "protocol":
         assert protocol is not None
         split = splits.protocol_split(records, protocol)
-        return LabelledData(records, images, split, unreadable)
+        strangers = _known_strangers(records, images, protocol)
+        return LabelledData(records, images, split, unreadable, strangers)
     groups, copy_groups = _find_groups(records, images, protocol)
     make = splits.official_split if split_name == "official" else splits.grouped_split
     split = make(records, groups, seed=seed, copy_groups=copy_groups)
@@ -244,3 +248,12 @@ def _find_groups(
         return np.array([rows.get(r.path, {}).get(name) or f"alone {r.path}" for r in records])
 
     return column("similarity_group"), column("copy_group")
+
+
+def _known_strangers(
+    records: list[ImageRecord], images: list[NDArray[np.uint8]], protocol: Path
+) -> list[NDArray[np.uint8]]:
+    """Return the images that the CSV's column `suspect`, where it has one, calls a CT."""
+    with protocol.open(newline="", encoding="utf-8-sig") as file:
+        foreign = {row["path"] for row in csv.DictReader(file) if row.get("suspect") == "ct"}
+    return [image for record, image in zip(records, images, strict=True) if record.path in foreign]

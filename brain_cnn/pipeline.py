@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 
 from brain_cnn import __version__
 from brain_cnn.bundle import write_bundle_json
+from brain_cnn.calibrating import Ask, fit_everything
 from brain_cnn.calibration import Calibration, fit_calibration
 from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.dataset.copies import find_copies
 from brain_cnn.dataset.index import load_masks
 from brain_cnn.dataset.report import DataReport, data_report
+from brain_cnn.engine import EngineOutput
+from brain_cnn.errors import SettingsError
 from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_table
 from brain_cnn.export import MIN_IMAGES, export_onnx, verify_onnx
 from brain_cnn.judging import LabelledData, keras_outputs, slice_heatmap, true_labels
@@ -33,7 +36,8 @@ from brain_cnn.preprocess import prepare
 from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
 from brain_cnn.render.figures import accuracy_loss_curves, save_figure
 from brain_cnn.run_folder import RunFolder
-from brain_cnn.training import TrainSettings, fit, settings_as_json
+from brain_cnn.train_settings import TrainSettings, settings_as_json
+from brain_cnn.training import fit
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "onnx", "tf2onnx")
 
@@ -109,8 +113,12 @@ def train_one(
     folder: Path,
     *,
     resume: bool,
+    start: keras.Model | None = None,
 ) -> Trained | None:
     """Fit one network, calibrate it on val, and judge the test part once.
+
+    Args:
+        start: a network whose weights are the first ones; None: random ones.
 
     Returns:
         None where Ctrl-C cut the training short: an unfinished network sees no test image.
@@ -118,24 +126,31 @@ def train_one(
     run = RunFolder(folder)
     run.write_text("settings.json", settings_as_json(settings))
     split = data.split
-    model = fit(prepared, split.train, split.val, settings, run, resume=resume)
+    model = fit(prepared, split.train, split.val, settings, run, resume=resume, start=start)
     if run.interrupted:
         return None
 
     def outputs(positions: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         return keras_outputs(model, [data.images[i] for i in positions], settings.size)
 
-    val = outputs(split.val)
-    features: dict[str, Any] = {}
     if settings.arch == "ours":
-        features = {
-            "train_features": outputs(split.train)["features"],
-            "train_labels": prepared.labels[split.train],
-            "val_features": val["features"],
-        }
-    calibration = fit_calibration(val["logits"], prepared.labels[split.val], **features)
+        print("Calibrating ...", flush=True)
+        ask = keras_ask(model)
+        calibration = fit_everything(ask, data, prepared, settings.size, seed=settings.seed)
+    else:
+        calibration = fit_calibration(outputs(split.val)["logits"], prepared.labels[split.val])
     probabilities = calibration.probabilities(outputs(split.test)["logits"])
     return Trained(model, calibration, probabilities)
+
+
+def keras_ask(model: keras.Model) -> Ask:
+    """Return a Keras model as a function of tensors."""
+
+    def ask(tensors: NDArray[np.float32]) -> EngineOutput:
+        outputs = model.predict_on_batch(tensors)
+        return EngineOutput(*(np.asarray(outputs[name]) for name in EngineOutput._fields))
+
+    return ask
 
 
 def report_results(
@@ -210,8 +225,12 @@ def write_bundle(
     report: DataReport,
     out: Path,
     name: str,
+    start_from: Path | None = None,
 ) -> None:
     """Write weights, ONNX, calibration and `bundle.json` into `out`, the last one last.
+
+    Args:
+        start_from: the network that the training began with; its run's settings are kept too.
 
     Raises:
         BundleError: ONNX and Keras differ; nothing in `out` was replaced then.
@@ -238,10 +257,33 @@ def write_bundle(
         version=__version__,
         input_size=settings.size,
         files=files,
-        training=json.loads(settings_as_json(settings)) | {"split": data.split.name},
+        training=json.loads(settings_as_json(settings))
+        | {"split": data.split.name}
+        | ({} if start_from is None else {"started_from": _earlier_settings(start_from)}),
         data=report.as_dict(),
         versions=package_versions(),
     )
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a `.keras` file to start from.
+
+    Raises:
+        SettingsError: there is none, or it cannot be read.
+    """
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            "no-network",
+            f"{path} is no network to start from ({error}).",
+            "Give the best.keras of a run folder.",
+        ) from error
+
+
+def _earlier_settings(network: Path) -> dict[str, Any]:
+    settings = network.parent / "settings.json"
+    return json.loads(settings.read_text()) if settings.exists() else {}
 
 
 def update_metrics(out: Path, section_name: str, section: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from brain_cnn.calibration import Calibration
 from brain_cnn.classifier import Classifier
-from brain_cnn.diagnosis import class_heat
+from brain_cnn.diagnosis import CONFIDENT, class_heat
 from brain_cnn.preprocess import prepare
 from brain_cnn.scan.types import Scan, Slice
 
@@ -32,21 +32,24 @@ class Said:
         familiar: bool (N,), whether the gate let the slice pass.
         familiarity: float64 (N,) in 0..1, higher is more like the training slices.
         calibration: what makes prediction sets of the probabilities.
+        trust: float64 (N,) in 0..1, whether the label would hold elsewhere.
     """
 
     probabilities: NDArray[np.float64]
     familiar: NDArray[np.bool_]
     familiarity: NDArray[np.float64]
     calibration: Calibration
+    trust: NDArray[np.float64]
 
     def sets(self, coverage: float = 0.95) -> list[tuple[str, ...]]:
         """Return each slice's prediction set."""
         return [self.calibration.prediction_set(row, coverage) for row in self.probabilities]
 
     def confident(self, coverage: float = 0.95) -> NDArray[np.bool_]:
-        """Return bool (N,): the verdict is "confident" (familiar, and a set of one label)."""
-        single = np.array([len(labels) == 1 for labels in self.sets(coverage)], dtype=bool)
-        return self.familiar & single
+        """Return bool (N,): the verdict is "confident"."""
+        rows = zip(self.familiar, self.sets(coverage), self.trust, strict=True)
+        said = [self.calibration.verdict(bool(f), s, float(t)) for f, s, t in rows]
+        return np.array([verdict == CONFIDENT for verdict in said], dtype=bool)
 
     def called(self) -> NDArray[np.int64]:
         """Return int64 (N,): the likeliest class of each slice."""
@@ -59,6 +62,7 @@ class Said:
             self.familiar[members],
             self.familiarity[members],
             self.calibration,
+            self.trust[members],
         )
 
 
@@ -90,14 +94,19 @@ class BundleJudge:
 
     def say(self, slices: Sequence[Slice]) -> Said:
         """Judge slices as they were read; see `Judge`."""
-        rows, familiar, familiarity = [], [], []
+        rows, familiar, familiarity, trust = [], [], [], []
         for part in _parts(slices):
             for diagnosis in self.classifier.classify_scan(Scan(tuple(part), "PNG")):
                 rows.append(list(diagnosis.probabilities.values()))
                 familiar.append(diagnosis.familiar)
                 familiarity.append(diagnosis.familiarity)
+                trust.append(diagnosis.trust)
         return Said(
-            np.array(rows), np.array(familiar, bool), np.array(familiarity), self.calibration
+            np.array(rows),
+            np.array(familiar, bool),
+            np.array(familiarity),
+            self.calibration,
+            np.array(trust),
         )
 
     def predict(self, tensors: Tensors) -> NDArray[np.float64]:
@@ -131,7 +140,8 @@ class KerasJudge:
         """Judge slices as they were read; every one is familiar to a model without gate."""
         rows = [self.predict(prepare_slices(part, self.size)) for part in _parts(slices)]
         count = len(slices)
-        return Said(np.concatenate(rows), np.ones(count, bool), np.ones(count), self.calibration)
+        ones = np.ones(count)
+        return Said(np.concatenate(rows), ones > 0, ones, self.calibration, ones)
 
     def predict(self, tensors: Tensors) -> NDArray[np.float64]:
         """Return calibrated probabilities; see `Judge`."""

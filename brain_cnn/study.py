@@ -10,7 +10,8 @@ slice stands alone. The rule, in five steps:
    This is the curve that is drawn.
 3. The study's probabilities are the curve where "none of these tumours" is lowest. Since the
    most suspicious of many places is looked at, its prediction set is the widest that was
-   calibrated (99 %); its verdict follows from the set as for a single slice.
+   calibrated (99 %); its verdict follows from the set as for a single slice, and from the
+   median trust of the slices there.
 4. Where the header says that the series is no contrast-enhanced T1, "none of these tumours"
    stays in the set: the tumour classes were learned from contrast-enhanced T1 alone.
 5. Where fewer than a tenth of the slices (at least 3) have a place on the curve, the study
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Diagnosis
+from brain_cnn.diagnosis import UNCERTAIN, UNFAMILIAR, Diagnosis
 from brain_cnn.labels import LABELS, NOTUMOR
 from brain_cnn.scan import ScanFacts
 
@@ -44,6 +45,10 @@ RULE = (
 UNLEARNED = (
     "The header says {weighting}. The tumour classes were learned from contrast-enhanced T1 "
     "alone, so “none of these tumours” stays possible whatever the slices show."
+)
+UNTRUSTED = (
+    "Only one class comes into question, but of slices like these the model has not shown that "
+    "it stays right on pictures of another scanner or weighting: the answer is not confident."
 )
 _NEIGHBOURHOOD = 1 / 20
 _FAMILIAR_SHARE = 1 / 10
@@ -143,9 +148,13 @@ def judge_study(
         int(i) for i in known if NOTUMOR not in calibration.prediction_set(evidence[i], coverage)
     ]
     top = int(chances.argmax())
+    trust = _trust(slices, familiar, LABELS[top], place, window)
+    verdict = calibration.verdict(len(known) >= least, labels, trust)
+    if verdict == UNCERTAIN and len(labels) == 1:
+        notes += (UNTRUSTED,)
     return StudyDiagnosis(
         slices=tuple(slices),
-        verdict=_verdict(len(known) >= least, labels),
+        verdict=verdict,
         label=LABELS[top],
         confidence=float(chances[top]),
         probabilities={name: float(p) for name, p in zip(LABELS, chances, strict=True)},
@@ -204,7 +213,11 @@ def _strongest(
     return min(near, key=lambda i: (none[i], abs(i - place)), default=place)
 
 
-def _verdict(familiar: bool, prediction_set: tuple[str, ...]) -> str:
-    if not familiar:
-        return UNFAMILIAR
-    return CONFIDENT if len(prediction_set) == 1 else UNCERTAIN
+def _trust(
+    slices: Sequence[Diagnosis], familiar: NDArray[np.bool_], label: str, place: int, window: int
+) -> float:
+    """Return the median trust of the familiar slices around `place` that name `label`."""
+    start = min(max(0, place - window // 2), max(0, len(slices) - window))
+    near = range(start, min(len(slices), start + window))
+    own = [slices[i].trust for i in near if familiar[i] and slices[i].label == label]
+    return float(np.median(own)) if own else 0.0

@@ -7,9 +7,7 @@ been stopped.
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -18,90 +16,14 @@ from keras import ops
 from numpy.typing import NDArray
 
 from brain_cnn.calibration import softmax
-from brain_cnn.dataset.augment import AugmentSettings, plain
+from brain_cnn.dataset.augment import plain
 from brain_cnn.dataset.batches import PreparedData, draw_epoch, training_batches
+from brain_cnn.distribution import check_shares, devices_in_use
 from brain_cnn.errors import SettingsError
 from brain_cnn.losses import guidance_loss
 from brain_cnn.network import build_baseline, build_cnn
 from brain_cnn.run_folder import RunFolder
-
-ARCHITECTURES = ("ours", "baseline")
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Every knob of a training; saved with the run."""
-
-    arch: str = "ours"  # "ours", or "baseline": the plain two-convolution network
-    seed: int = 0  # fixes weights, order and augmentation
-    size: int = 160  # side of the network's input, pixels; a multiple of 16
-    small_size: int = 112  # side in the first epochs: half the work for a first idea
-    small_share: float = 0.55  # share of the epochs at `small_size`
-    epochs: int = 90
-    epoch_images: int = 2400  # images shown in one epoch, drawn anew each time
-    batch: int = 32  # images per step
-    learning_rate: float = 2e-3  # peak, after the warm-up
-    warmup_epochs: float = 2.0  # rises linearly from 0
-    weight_decay: float = 0.02  # AdamW's, on kernels alone
-    clip_norm: float = 2.0  # largest global norm of a step's gradient
-    label_smoothing: float = 0.05  # mass moved from the true label to all four
-    dropout: float = 0.3  # of the feature map's channels
-    balance: float = 0.6  # 0: every image equally often; 1: every class equally often
-    map_weight: float = 0.5  # weight of the mask guidance beside the cross-entropy
-    ema_decay: float = 0.99  # of the averaged weights, per step
-    edit_share: float = 0.0  # of the drawn images: tumour put in, taken out, or sham; 0 = off
-    edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
-    patience: int = 40  # epochs without a better val loss before it stops
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-
-    def __post_init__(self) -> None:
-        if self.arch not in ARCHITECTURES:
-            raise SettingsError(
-                "unknown-arch", f"Unknown network {self.arch!r}.", f"Choose of {ARCHITECTURES}."
-            )
-        for name in ("size", "small_size"):
-            value = getattr(self, name)
-            if value < 32 or value % 16:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
-                )
-        for name in ("edit_share", "edit_ramp"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."
-                )
-        for name in ("epochs", "epoch_images", "batch", "patience"):
-            if getattr(self, name) < 1:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give at least 1."
-                )
-
-    def size_of_epoch(self, epoch: int) -> int:
-        """Return the side of the input in epoch 0, 1, ..., in pixels."""
-        small = self.arch == "ours" and epoch < round(self.small_share * self.epochs)
-        return self.small_size if small else self.size
-
-    def edit_share_of_epoch(self, epoch: int) -> float:
-        """Return the share of edited images in epoch 0, 1, ...: first what is real."""
-        ramp = self.edit_ramp * self.epochs
-        return self.edit_share * (min(1.0, epoch / ramp) if ramp > 0 else 1.0)
-
-
-BASELINE = TrainSettings(
-    arch="baseline",
-    epochs=12,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    balance=0.0,
-    small_share=0.0,
-    warmup_epochs=0.5,
-    # What such projects do: mirror and turn a little, nothing else.
-    augment=AugmentSettings(
-        right_angles=0.0, curve=0.0, invert=0.0, bias_field=0.0, resolution=0.0,
-        sharpen=0.0, jpeg=0.0, noise=0.0,
-    ),
-)  # fmt: skip
+from brain_cnn.train_settings import TrainSettings
 
 
 def make_repeatable(seed: int) -> None:
@@ -189,8 +111,11 @@ def predict_outputs(
     pieces: list[dict[str, Any]] = []
     for start in range(0, len(images), batch):
         tensors = np.stack([plain(image, size) for image in images[start : start + batch]])
+        count = len(tensors)
+        # Several devices take equal shares: the last batch is filled up, and cut again.
+        tensors = np.pad(tensors, ((0, -count % devices_in_use()), (0, 0), (0, 0)))
         outputs = model.predict_on_batch(tensors[..., None])
-        pieces.append({name: ops.convert_to_numpy(value) for name, value in outputs.items()})
+        pieces.append({n: ops.convert_to_numpy(value)[:count] for n, value in outputs.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
@@ -211,6 +136,7 @@ def fit(
     run: RunFolder,
     *,
     resume: bool = False,
+    start: keras.Model | None = None,
 ) -> keras.Model:
     """Train, and return the network of the best epoch by val loss.
 
@@ -223,10 +149,17 @@ def fit(
         train: positions to learn from; val: positions that choose the epoch.
         run: where everything is written.
         resume: go on from the run's `last` checkpoint.
+        start: a network of the same layers whose weights are the first ones; None: random.
+
+    Raises:
+        SettingsError: `start` is another network.
     """
     keras.utils.set_random_seed(settings.seed)
+    check_shares(settings.batch, settings.epoch_images, devices_in_use())
     size = settings.size_of_epoch(0)
     model, trainer = build_for_training(settings, size)
+    if start is not None:
+        _copy_weights(start, model)
     shadow = build(settings, size)  # carries the averaged weights
     average = AveragedWeights(model, settings.ema_decay)
     first, best_loss, best_epoch = 0, np.inf, -1
@@ -261,6 +194,7 @@ def fit(
                 (settings.seed, epoch),
                 settings.augment,
                 settings.edit_share_of_epoch(epoch),
+                settings.edit_tumours,
             )
             shown, loss_sum, right_sum, rate = 0, 0.0, 0.0, 0.0
             for step, (tensors, labels, targets) in enumerate(run.progress(batches, steps, epoch)):
@@ -288,7 +222,8 @@ def fit(
                 "seconds": time.monotonic() - started,
             }
             # A network that has only seen small pictures is not yet the one that is served.
-            if size == settings.size and val_loss < best_loss:
+            better = val_loss < best_loss or settings.keep == "last"
+            if size == settings.size and better:
                 best_loss, best_epoch = val_loss, epoch
                 run.save_best(shadow, average.values)
             state: dict[str, Any] = {"epoch": epoch, "best_epoch": best_epoch}
@@ -318,6 +253,17 @@ def _resized(
     return new_model, new_trainer
 
 
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    shapes = [[tuple(weight.shape) for weight in model.weights] for model in (source, target)]
+    if shapes[0] != shapes[1]:
+        raise SettingsError(
+            "other-network",
+            f"The network to start from has {len(shapes[0])} weights that do not fit ours.",
+            "Give a .keras file that this script saved.",
+        )
+    target.set_weights(source.get_weights())
+
+
 def _summary(row: dict[str, Any], settings: TrainSettings) -> str:
     left = (settings.epochs - row["epoch"]) * row["seconds"] / 60
     return (
@@ -325,8 +271,3 @@ def _summary(row: dict[str, Any], settings: TrainSettings) -> str:
         f"accuracy {row['accuracy']:.3f}  val loss {row['val_loss']:.3f}  "
         f"val accuracy {row['val_accuracy']:.3f}  {row['seconds']:.0f} s, about {left:.0f} min left"
     )
-
-
-def settings_as_json(settings: TrainSettings) -> str:
-    """Return the settings as JSON, for the run folder and the bundle."""
-    return json.dumps(asdict(settings), indent=2) + "\n"

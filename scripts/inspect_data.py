@@ -1,6 +1,7 @@
 """Print the data report of a folder, ZIP or link, and of one split of it.
 
 python scripts/inspect_data.py --data brain-tumor-mri.zip --split official
+python scripts/inspect_data.py --data brain-tumor-mri.zip --suspects 30
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--protocol", type=Path, help="CSV of the protocol split")
     parser.add_argument("--seed", type=int, default=0, help="of the parts that are drawn")
     parser.add_argument("--workers", type=int, default=2, help="threads that read images")
+    parser.add_argument(
+        "--suspects", type=int, default=0, metavar="N",
+        help="also list the N oddest images of each kind, for a person to look at (minutes)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     if options.split == "protocol" and options.protocol is None:
@@ -33,12 +39,20 @@ def main(arguments: list[str] | None = None) -> int:
     except BrainCnnError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(found.as_dict(), indent=1) if options.json else found.text)
+    report_of, suspects = found
+    if options.json:
+        more = {"suspects": suspects} if options.suspects else {}
+        print(json.dumps(report_of.as_dict() | more, indent=1))
+    else:
+        print(report_of.text)
+        for one in suspects:
+            words = f"looks like {one['looks_like']}" if one["looks_like"] else "no brain MRI?"
+            print(f"suspect: {one['path']}  {words}  ({one['kind']} {one['score']:.3f})")
     return 0
 
 
-def inspect(options: argparse.Namespace) -> report.DataReport:
-    """Find, read, group and split the data; return the report.
+def inspect(options: argparse.Namespace) -> tuple[report.DataReport, list[dict[str, Any]]]:
+    """Find, read, group and split the data; return the report and the suspects asked for.
 
     Raises:
         DatasetError: the data cannot be used.
@@ -55,7 +69,14 @@ def inspect(options: argparse.Namespace) -> report.DataReport:
         make = splits.official_split if options.split == "official" else splits.grouped_split
         alike = copies.find_lookalikes(images, groups)
         split = make(records, alike, seed=options.seed, copy_groups=groups)
-    return report.data_report(records, images, unreadable, groups, split)
+    found = report.data_report(records, images, unreadable, groups, split)
+    if options.suspects <= 0:
+        return found, []
+    from brain_cnn.dataset.suspects import find_suspects
+
+    labels = [record.label for record in records]
+    names = [record.path for record in records]
+    return found, find_suspects(images, labels, names, groups, options.suspects)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,18 @@
     python scripts/predict.py --json slice.png                JSON, as the HTTP API answers
     python scripts/predict.py --csv --overlays out/ folder/   CSV, and the overlays as PNG
     python scripts/predict.py volume.nii.gz series.zip dicom/  series are judged as a whole
+    python scripts/predict.py archive/ --out results/         an archive of any size
 
 DICOM files of one series are judged together, in the row of the first of them. Of a series
 the row is about the study; `--json` has every slice too. Progress goes to the terminal.
 
+With --out an archive is scored as a stream, in flat memory: every file, and every member of
+a ZIP, gets exactly one row in a folder of finished parts. Stopped in whatever way, the same
+command goes on and scores nothing twice (docs/scale.md).
+
 Exit status: 0 every file was judged (a refused, unfamiliar picture is an answer too), 1 at
-least one file could not be read or is no MRI, 2 wrong use, 3 the model cannot be loaded.
+least one file could not be read or is no MRI, 2 wrong use, 3 the model cannot be loaded,
+4 the results cannot be written, 130 stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from brain_cnn.classifier import Classifier, Progress, load_classifier
 from brain_cnn.diagnosis import UNFAMILIAR
 from brain_cnn.engine import ENGINES
-from brain_cnn.errors import BrainCnnError, ScanError
+from brain_cnn.errors import BrainCnnError, BundleError, ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.overlay import encode_png, overlay
 from brain_cnn.render.study_json import scan_json, slice_json, study_json
@@ -35,6 +42,7 @@ from brain_cnn.scan import PLANES, Scan, Slice, main_series, read_files
 from brain_cnn.scan.sniff import sniff
 from brain_cnn.study import StudyDiagnosis
 
+_OF_ARCHIVES = ("format", "slices", "workers", "cluster", "readers", "part_files", "quiet")
 CSV_COLUMNS = (
     "file",
     "slice_count",
@@ -50,7 +58,13 @@ CSV_COLUMNS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.out:
+        return score_archive(parser, options)
+    alone = [name for name in _OF_ARCHIVES if getattr(options, name) != parser.get_default(name)]
+    if alone:
+        parser.error(f"--{alone[0].replace('_', '-')} needs --out")
     try:
         model = load_classifier(options.model, options.engine, options.coverage)
     except BrainCnnError as error:
@@ -75,6 +89,53 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print_table(rows)
     return 1 if failed else 0
+
+
+def score_archive(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Score an archive into a folder; return the exit status."""
+    from brain_cnn.archive_scoring import JobSettings, ScoreSettings, run_job
+
+    if len(options.inputs) != 1 or options.json or options.csv or options.overlays:
+        parser.error("--out takes one folder, ZIP or file, and --format for what is written")
+    settings = JobSettings(
+        root=options.inputs[0],
+        out=options.out,
+        model=options.model,
+        engine=options.engine,
+        coverage=options.coverage,
+        form=options.format,
+        score=ScoreSettings(
+            force=options.force,
+            plane=options.plane,
+            slices=options.slices,
+            readers=options.readers,
+        ),
+        part_files=options.part_files,
+        workers=options.workers,
+        cluster=options.cluster,
+    )
+    # A scheduler of jobs stops with SIGTERM what a person stops with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = run_job(settings, None if options.quiet else sys.stderr)
+    except KeyboardInterrupt:
+        print("predict: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BundleError as error:
+        print(f"predict: {error}", file=sys.stderr)
+        return 3
+    except BrainCnnError as error:
+        print(f"predict: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"predict: the results cannot be written ({error.strerror})", file=sys.stderr)
+        return 4
+    print(
+        f"{result.files:,} files have their row in {options.out}, {result.errors:,} of them with "
+        f"an error; {result.scored:,} files ({result.slices:,} slices) were judged just now."
+    )
+    print(DISCLAIMER)
+    return 1 if result.errors else 0
 
 
 def find_files(inputs: list[Path]) -> Iterator[Path]:
@@ -228,6 +289,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plane", choices=PLANES, default=PLANES[0], help="of NIfTI volumes")
     parser.add_argument("--force", action="store_true", help="judge a CT and so on too")
     parser.add_argument("--coverage", type=float, default=0.95, help="of the prediction sets")
+    add = parser.add_argument_group("an archive of any size").add_argument
+    add("--out", type=Path, metavar="DIR", help="folder of the results; the same one goes on")
+    add("--format", choices=("parquet", "csv", "jsonl"), default="parquet", help="of the parts")
+    add("--slices", action="store_true", help="also write a table with a row for each slice")
+    add("--workers", type=int, default=0, help="processes on this machine (Dask)")
+    add("--cluster", default="", metavar="tcp://HOST:PORT", help="a Dask scheduler")
+    add("--readers", type=int, default=4, help="threads that read; more for a slow storage")
+    add("--part-files", type=int, default=512, help="files in one part")
+    add("--quiet", action="store_true", help="no progress")
     return parser
 
 

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.errors import BrainCnnError, SettingsError
 
+_WORDS = {"true": True, "false": False}
 _SMOKE_IMAGES = 24  # of each class and part
 
 
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from brain_cnn import pipeline
-    from brain_cnn.training import BASELINE, TrainSettings, make_repeatable
+    from brain_cnn.train_settings import BASELINE, TrainSettings
+    from brain_cnn.training import make_repeatable
 
     settings = _with_changes(TrainSettings(seed=args.seed), args.set, _smoke_settings(args))
     baseline = _with_changes(replace(BASELINE, seed=args.seed), [], _smoke_settings(args))
@@ -67,6 +69,10 @@ def _run(args: argparse.Namespace) -> int:
     run_path.mkdir(parents=True, exist_ok=True)
     out = args.out or run_path / "bundle"
     make_repeatable(args.seed)
+    if args.distribute:
+        from brain_cnn.distribution import distribute_training
+
+        print(f"Each batch is shared among {distribute_training()} devices.", flush=True)
 
     with tempfile.TemporaryDirectory() as drawn:
         data = _load(args, Path(drawn))
@@ -77,11 +83,15 @@ def _run(args: argparse.Namespace) -> int:
     print(f"Run folder {run_path}; bundle to {out}.")
     print("Preparing slices ...", flush=True)
     prepared = pipeline.prepare_data(data, args.masks, settings.size)
+    start = None if args.start_from is None else pipeline.load_network(args.start_from)
     networks: dict[str, pipeline.Trained] = {}
     plans = [("ours", settings)] + ([] if args.no_baseline else [("baseline", baseline)])
     for name, plan in plans:
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
-        trained = pipeline.train_one(data, prepared, plan, run_path / name, resume=args.resume)
+        first = start if name == "ours" else None
+        trained = pipeline.train_one(
+            data, prepared, plan, run_path / name, resume=args.resume, start=first
+        )
         if trained is None:
             print(f"Checkpoints, to use or to go on from: {run_path / name}/best.keras, last.keras")
             return 130
@@ -89,7 +99,9 @@ def _run(args: argparse.Namespace) -> int:
     section = pipeline.report_results(data, networks, run_path, out)
     if not args.report_only:
         name = "smoke" if args.smoke else "brain_cnn"
-        pipeline.write_bundle(networks["ours"], data, prepared, settings, report, out, name)
+        pipeline.write_bundle(
+            networks["ours"], data, prepared, settings, report, out, name, args.start_from
+        )
         print(f"Bundle written to {out}.")
     pipeline.update_metrics(out, data.split.name, section)
     return 0
@@ -137,8 +149,9 @@ def _parse_value(settings: Any, name: str, text: str, prefix: str) -> Any:
             "unknown-setting", f"Unknown setting {prefix + name!r}.", f"Known: {known}."
         )
     try:
-        return kinds[name](text)
-    except ValueError:
+        # bool("no") would be true.
+        return _WORDS[text.lower()] if kinds[name] is bool else kinds[name](text)
+    except (ValueError, KeyError):
         raise SettingsError(
             "bad-setting",
             f"{prefix}{name} is {text!r}.",
@@ -163,7 +176,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--masks", help="folder or ZIP of tumour masks, named like the images")
     add("--run-dir", type=Path, default=Path("runs/run"), help="keeps checkpoints and results")
     add("--resume", action="store_true", help="go on after the last finished epoch")
+    add(
+        "--start-from",
+        type=Path,
+        metavar="KERAS",
+        help="begin with the weights of another run (its ours/best.keras), not with random ones",
+    )
     add("--smoke", action="store_true", help="rehearse the whole run in about a minute")
+    add(
+        "--distribute",
+        action="store_true",
+        help="share each batch among all devices of this machine (JAX backend alone)",
+    )
     add("--seed", type=int, default=0, help="the same seed trains the same network")
     add("--epochs", type=int, help="of our network")
     add("--baseline-epochs", type=int, help="of the plain two-convolution network")

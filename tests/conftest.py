@@ -27,6 +27,8 @@ from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
 
+pytest_plugins = ["browsing"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -122,6 +122,24 @@ def test_force_and_plane_are_options(tree, confident_bundle):
     predict(tree / "b.nii.gz", "--plane", "diagonal", status=2)
 
 
+def test_progress_goes_to_a_terminal(tree, confident_bundle):
+    import os
+    import pty
+
+    terminal, other_end = pty.openpty()
+    script = str(ROOT / "scripts" / "predict.py")
+    command = [sys.executable, script, str(tree / "b.nii.gz"), "--model", str(confident_bundle)]
+    running = subprocess.Popen(command, stderr=other_end, stdout=subprocess.DEVNULL, cwd="/")
+    os.close(other_end)
+    said = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            said += piece
+    except OSError:  # the program has closed its end
+        pass
+    assert running.wait(120) == 0 and b"b.nii.gz: 30 of 30 slices" in said
+
+
 def test_missing_file_is_reported_in_its_row(tmp_path):
     assert "cannot be opened" in predict(tmp_path / "nothing.png", status=1).stdout
 

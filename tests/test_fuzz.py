@@ -1,5 +1,6 @@
 """A short run of the fuzzing harness; `python tests/fuzz_scans.py` runs it at any scale."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -39,3 +40,15 @@ def test_harness_runs_from_the_command_line(flags):
     command = [sys.executable, "tests/fuzz_scans.py", "--count", "3", *flags]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "3  cases without a crash" in result.stdout, result.stderr
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris is not installed (it has wheels for Linux on x86-64 alone)",
+)
+def test_guided_fuzzing_finds_new_branches_and_no_fault(tmp_path):
+    command = [sys.executable, str(ROOT / "tests" / "fuzz_atheris.py"), "-runs=600", "-seed=1"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "Done 600 runs" in result.stderr and not list(tmp_path.iterdir())
+    assert "NEW" in result.stderr, "it is guided: an input that reaches a new branch is kept"

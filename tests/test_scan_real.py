@@ -16,20 +16,6 @@ from brain_cnn.scan import read_files, read_scan
 
 pytestmark = needs_real_data
 
-# Nine different images in nine encodings: slices, (width, height), first and last pixel of
-# the first slice, and the pixel in its middle.
-ENCODINGS = {
-    "deflated": (1, (512, 512), (213, 188, 65)),
-    "explicit_big": (1, (256, 256), (0, 0, 143)),
-    "explicit_little": (16, (256, 256), (0, 0, 160)),
-    "implicit_little": (1, (256, 256), (0, 0, 106)),
-    "jpeg_2000": (1, (512, 512), (0, 4, 214)),
-    "jpeg_baseline_8bit": (96, (512, 512), (0, 0, 78)),
-    "jpeg_lossless_sel1": (1, (512, 400), (45, 101, 193)),
-    "jpeg_ls": (1, (1024, 1024), (0, 0, 147)),
-    "rle": (1, (512, 512), (0, 0, 151)),
-}
-
 
 @pytest.fixture(scope="module")
 def scans():
@@ -39,17 +25,6 @@ def scans():
 
 def folder(scans, name):
     return [scans[n] for n in sorted(scans) if n.startswith(name + "/") and n.endswith(".dcm")]
-
-
-@pytest.mark.parametrize("name", ENCODINGS)
-def test_encoding_gives_its_picture(scans, name):
-    scan = read_scan(scans[f"dicom-encodings/{name}.dcm"])
-    pixels = scan.slices[0].pixels
-    middle = pixels[pixels.shape[0] // 2, pixels.shape[1] // 2]
-    found = (int(pixels[0, 0]), int(pixels[-1, -1]), int(middle))
-    slices, size, expected = ENCODINGS[name]
-    assert (len(scan.slices), pixels.shape[::-1]) == (slices, size)
-    assert np.abs(np.subtract(found, expected)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -141,6 +116,6 @@ def test_no_patient_data_in_any_answer(confident, scans):
         header = dcmread(io.BytesIO(scans[name]), stop_before_pixels=True)
         secrets = {str(header.get(k) or "") for k in keywords}
         secrets = {secret for secret in secrets if len(secret) > 3} - {"FLAIR"}
-        for url in ("/", "/api/v1/predict", "/?progress=1"):
-            text = upload(client, scans[name], url=url).text
-            assert not [secret for secret in secrets if secret in text], name
+        for url in ("/", "/api/v1/predict", "/view"):
+            said = upload(client, scans[name], url=url).data
+            assert not [secret for secret in secrets if secret.encode() in said], name

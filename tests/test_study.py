@@ -123,7 +123,8 @@ def test_classify_study_judges_every_slice_in_one_pass(confident, volume):
         volume, progress=lambda done, total: seen.append((done, total))
     )
     assert [d.slice_index for d in study.slices] == list(range(40)) and study.scan_format == "NIfTI"
-    assert study.evidence.shape == (40, 4) and seen == [(32, 40), (40, 40)]
+    assert study.evidence.shape == (40, 4)
+    assert len(seen) > 1 and seen == sorted(seen) and seen[-1] == (40, 40)
     assert confident.classify(volume).slice_index == study.strongest
 
 
@@ -199,14 +200,3 @@ def test_page_of_an_unfamiliar_study_names_no_class(refusing, volume):
     page = upload(client_of(refusing), volume, url="/").text.lower()
     assert "not like the brain mri" in page and "<polyline" not in page
     assert not any(word in page for word in ("glioma", "meningioma", "pituitary"))
-
-
-def test_progress_is_streamed_and_ends_with_the_page(confident, volume):
-    import json
-
-    response = upload(client_of(confident), volume, url="/?progress=1")
-    lines = [json.loads(line) for line in response.text.splitlines()]
-    assert lines[:2] == [{"done": 32, "total": 40}, {"done": 40, "total": 40}]
-    assert "study of 40 slices" in lines[-1]["html"]
-    refused = upload(client_of(confident), b"junk", url="/?progress=1")
-    assert "not an image" in json.loads(refused.text.splitlines()[-1])["html"]

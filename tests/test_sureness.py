@@ -28,7 +28,8 @@ def said(top: list[int], chance: float | list[float] = 0.91, **more: object) -> 
     rows = np.repeat((1 - chances)[:, None] / 3, 4, axis=1)
     rows[np.arange(len(top)), top] = chances
     count = len(top)
-    fields = {"familiar": np.ones(count, bool), "familiarity": np.ones(count)} | more
+    ones = np.ones(count)
+    fields = {"familiar": ones > 0, "familiarity": ones, "trust": ones} | more
     return Said(rows, calibration=fields.pop("calibration", TOP_ONLY), **fields)  # type: ignore[arg-type]
 
 

@@ -15,9 +15,9 @@ from brain_cnn.labels import LABELS
 from brain_cnn.losses import guidance_loss
 from brain_cnn.phantoms import draw_phantom_with_mask
 from brain_cnn.run_folder import RunFolder
+from brain_cnn.train_settings import BASELINE, TrainSettings
 from brain_cnn.training import (
-    BASELINE,
-    TrainSettings,
+    build,
     fit,
     learning_rate,
     make_repeatable,
@@ -156,3 +156,24 @@ def test_guidance_wants_the_true_map_on_the_tumour_and_ignores_the_unknown() -> 
 def test_a_setting_out_of_range_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=str(next(iter(change.values())))):
         TrainSettings(**change)
+
+
+def test_a_training_begins_with_the_weights_of_the_network_that_it_is_given(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    everything = np.arange(len(data.labels))
+    start = build(SETTINGS, SETTINGS.size)
+    # No step is taken that counts: what comes out is what went in.
+    still = replace(SETTINGS, epochs=1, learning_rate=1e-12, small_share=0.0, weight_decay=0.0)
+    trained = fit(data, everything, everything, still, RunFolder(tmp_path / "a"), start=start)
+    kernels = [[w.numpy() for w in m.trainable_weights] for m in (start, trained)]
+    for before, after in zip(*kernels, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_a_network_of_other_layers_is_refused_as_a_start(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    everything = np.arange(len(data.labels))
+    with pytest.raises(SettingsError, match="do not fit"):
+        fit(data, everything, everything, SETTINGS, RunFolder(tmp_path), start=build(BASELINE, 64))

@@ -116,6 +116,7 @@ def training_batches(
     seed: tuple[int, int],
     settings: AugmentSettings,
     edit_share: float = 0.0,
+    edit_tumours: bool = True,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
     """Yield augmented batches, made ahead in a second thread.
 
@@ -124,6 +125,8 @@ def training_batches(
         edit_share: share of the drawn images that are edited (see `edits`), as far as they
             can be: a tumour needs its mask. 0 leaves every picture and random choice as
             they are without edits.
+        edit_tumours: whether heads with a tumour are edited too; what an erased tumour
+            leaves behind (oedema, a shifted midline) is then taught as `notumor`.
 
     Yields:
         tensors float32 (B, size, size, 1) in 0..1; labels float32 (B, 4), one-hot;
@@ -151,7 +154,8 @@ def training_batches(
             if edit_share > 0.0:
                 # Its own randomness: the augmentation stays what it was.
                 edit_rng = np.random.default_rng([*seed, place, 1])
-                if edit_rng.random() < edit_share:
+                editable = edit_tumours or labels[row] == label_index(NOTUMOR)
+                if edit_rng.random() < edit_share and editable:
                     image, mask, labels[row] = edited(data, int(member), donors, edit_rng)
             tensors[row, ..., 0], moved = augment(image, mask, size, rng, settings)
             if moved is not None:

@@ -20,6 +20,7 @@ from brain_cnn.errors import ScanError
 from brain_cnn.scan.codestream import codestream_size, rle_size
 from brain_cnn.scan.dicom_header import whole_number
 from brain_cnn.scan.dicom_jpeg import PLUGIN, register
+from brain_cnn.scan.jpegls import is_sound
 from brain_cnn.scan.types import Deadline, ScanLimits
 
 register()
@@ -53,6 +54,7 @@ _CODESTREAMS = READ_SYNTAXES - {
     uid.DeflatedExplicitVRLittleEndian,
     uid.RLELossless,
 }
+_JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 # Below this a frame of runs cannot unpack to anything that hurts (64 times as much).
 _RLE_SMALL = 4 * 1024 * 1024
 
@@ -89,7 +91,7 @@ def read_frames(
         ScanError: 413 or 422.
     """
     if syntax in _CODESTREAMS or syntax == uid.RLELossless:
-        _check_encoded(dataset, syntax, limits)
+        _check_encoded(dataset, syntax, limits, deadline)
     frames = max(1, whole_number(dataset, "NumberOfFrames", 1))
     error: Exception | None = None
     for plugin in _PLUGINS[syntax]:
@@ -133,8 +135,8 @@ def check_size(dataset: Dataset, limits: ScanLimits) -> tuple[int, int, int]:
     return width, height, frames
 
 
-def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits) -> None:
-    """Refuse compressed frames that would decode to another size than the header states."""
+def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadline) -> None:
+    """Refuse compressed frames that would decode to another size, or that stop a decoder."""
     width, height, frames = check_size(dataset, limits)
     samples = whole_number(dataset, "SamplesPerPixel", 1)
     raw = width * height * samples * whole_number(dataset, "BitsAllocated", 8) // 8
@@ -144,6 +146,7 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits) -> None:
         ):
             if place >= frames:
                 break
+            deadline.check()
             if syntax == uid.RLELossless:
                 # PackBits adds one byte in 128 at the worst; more than that is an attack.
                 most = raw + raw // 16 + 4096
@@ -161,6 +164,8 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits) -> None:
                     f"image {size[0]} x {size[1]}.",
                     "Export it again from the program that it came from.",
                 )
+            if syntax in _JPEG_LS and not is_sound(encoded):
+                raise _undecodable(syntax)
     except ScanError:
         raise
     except Exception as error:  # see `read_frames`

@@ -7,6 +7,7 @@ code (`brain_cnn.dataset.index.read_pixels`), so a change here is a change of th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 
@@ -118,10 +119,11 @@ def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: De
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # unreadable EXIF says nothing about the pixels: keep them as stored
-        return image
+    # In place, since without a turn it would copy the picture. Unreadable EXIF says nothing
+    # about the pixels: they are kept as stored.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _to_frame(image: Image.Image, white_is_zero: bool) -> Frame:
@@ -155,5 +157,7 @@ def _on_black(image: Image.Image) -> Image.Image:
 def is_colour(image: Image.Image) -> bool:
     """Whether an RGB image shows visible colour."""
     small = image.resize((64, 64), Image.Resampling.BOX, reducing_gap=1.0)
-    channels = np.asarray(small, np.int16)
-    return float((channels.max(axis=2) - channels.min(axis=2)).mean()) > _COLOUR_SPREAD
+    red, green, blue = np.moveaxis(np.asarray(small), 2, 0)
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    return float((highest - lowest).mean()) > _COLOUR_SPREAD

@@ -98,11 +98,16 @@ def fact_words(facts: ScanFacts) -> list[tuple[str, str]]:
     return words
 
 
-def other_series(answer: SeriesAnswer) -> dict[str, Any]:
-    """Return a line about a series that the page is not about."""
+def series_line(answer: SeriesAnswer, shown: bool) -> dict[str, Any]:
+    """Return a line about a series of the upload; `shown`: the page is about it."""
     scan = answer.series.scan
     what = ", ".join(value for _, value in fact_words(scan.facts)[:3])
-    line: dict[str, Any] = {"slices": len(scan.slices), "what": what or scan.format}
+    line: dict[str, Any] = {
+        "slices": len(scan.slices),
+        "what": what or scan.format,
+        "shown": shown,
+        "judged": not isinstance(answer.study, ScanError),
+    }
     if isinstance(answer.study, ScanError):
         return line | {"verdict": answer.study.message}
     if answer.study.verdict == UNFAMILIAR:

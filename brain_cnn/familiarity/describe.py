@@ -1,0 +1,114 @@
+"""What a prepared slice looks like, in numbers: the familiarity gate's own eyes.
+
+The network's features say what it sees of its classes, which is little in a knee. These
+numbers say how bright, how fine, how round and how symmetric the picture is, and which way
+its edges run. All of it comes from a quarter-size copy: cheap beside the network.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_SIDE = 80
+_THUMB = _SIDE // 4
+_CELLS = 5
+_DIRECTIONS = 6
+_GREYS = 16
+_RINGS = 14
+_SCALES = 4
+
+THUMB_NUMBERS = _THUMB * _THUMB
+EDGE_NUMBERS = _CELLS * _CELLS * _DIRECTIONS
+LOOK_NUMBERS = _GREYS + _RINGS + _SCALES + _DIRECTIONS + 2 + 8
+NUMBERS = THUMB_NUMBERS + EDGE_NUMBERS + LOOK_NUMBERS
+"""How many numbers describe a slice: thumbnail, edges by place, look, in this order."""
+
+
+def _ring_matrix() -> NDArray[np.float32]:
+    """Return (_RINGS, _SIDE * _SIDE): the mean over each ring around the middle."""
+    places = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
+    radius = np.hypot(places[:, None], places[None]).ravel()
+    inside = np.floor(radius * 10).astype(int)[None] == np.arange(_RINGS)[:, None]
+    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _rim() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns of eight places at the rim: four sides, then four corners."""
+    rows, columns = np.mgrid[0:_SIDE, 0:_SIDE]
+    deep, corner = 2, _SIDE // 8
+    wide = corner * corner // deep  # of each side, from its middle: as many as in a corner
+    middle = slice((_SIDE - wide) // 2, (_SIDE - wide) // 2 + wide)
+    near, far = slice(0, corner), slice(_SIDE - corner, _SIDE)
+    parts = [
+        (slice(0, deep), middle), (slice(_SIDE - deep, _SIDE), middle),
+        (middle, slice(0, deep)), (middle, slice(_SIDE - deep, _SIDE)),
+        (near, near), (near, far), (far, near), (far, far),
+    ]  # fmt: skip
+    return (
+        np.concatenate([rows[part].ravel() for part in parts]),
+        np.concatenate([columns[part].ravel() for part in parts]),
+    )
+
+
+_RING_MEANS = _ring_matrix()
+_RIM_ROWS, _RIM_COLUMNS = _rim()
+_CELL_OF = np.arange(_SIDE) // (_SIDE // _CELLS)
+_PLACES = (_CELL_OF[:, None] * _CELLS + _CELL_OF[None]) * _DIRECTIONS
+
+
+def describe(tensors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Describe prepared slices.
+
+    Args:
+        tensors: float (N, S, S, 1) in 0..1, as `prepare` makes them.
+
+    Returns:
+        float32 (N, NUMBERS); NaN in gives NaN out, which no check lets pass.
+    """
+    if not len(tensors):
+        return np.zeros((0, NUMBERS), np.float32)
+    return np.stack([_describe(one[..., 0]) for one in tensors])
+
+
+def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
+    image = np.ascontiguousarray(tensor, dtype=np.float32)
+    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    if not np.isfinite(small.sum()):
+        return np.full(NUMBERS, np.nan, np.float32)
+    # Halved again and again: what is lost each time is the detail of that scale.
+    layers = [small]
+    for _ in range(_SCALES):
+        side = len(layers[-1]) // 2
+        layers.append(cv2.resize(layers[-1], (side, side), interpolation=cv2.INTER_AREA))
+    detail = [
+        float(np.abs(fine - cv2.resize(coarse, fine.shape)).mean())
+        for fine, coarse in pairwise(layers)
+    ]
+    edges = _edges(small)
+    grey = np.minimum((small * _GREYS).astype(np.int64), _GREYS - 1).ravel()
+    rim = small[_RIM_ROWS, _RIM_COLUMNS].reshape(8, -1).mean(axis=1)
+    look = np.concatenate(
+        [
+            np.sqrt(np.bincount(grey, minlength=_GREYS) / grey.size),
+            _RING_MEANS @ small.ravel(),
+            detail,
+            edges.reshape(-1, _DIRECTIONS).sum(axis=0),
+            [np.abs(small - small[:, ::-1]).mean(), np.abs(small - small[::-1]).mean()],
+            rim,
+        ]
+    )
+    return np.concatenate([layers[2].ravel(), np.sqrt(edges), look]).astype(np.float32)
+
+
+def _edges(small: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the strength of edges by place and direction, as shares of all."""
+    across, down = cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)
+    strength, angle = cv2.cartToPolar(across, down)
+    # Of the edge, not of its rise: opposite angles are one direction.
+    direction = (angle * (_DIRECTIONS / np.pi)).astype(np.int64) % _DIRECTIONS
+    edges = np.bincount((_PLACES + direction).ravel(), strength.ravel(), EDGE_NUMBERS)
+    return edges / (edges.sum() + 1e-3)

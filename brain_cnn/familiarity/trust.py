@@ -1,0 +1,163 @@
+"""Whether a label may be called confident: would it hold, had the slice another source?
+
+A probability that is calibrated on slices of the same scanners says little about others.
+Three things must speak for a label, and the weakest one counts:
+
+- a logistic regression that tells right labels from wrong ones on val slices whose source was
+  changed: other contrasts and textures, tumours laid into heads without one (`trusting`). It
+  sees only what one forward pass gives;
+- the look of the slice (`describe`) must be that of the source which the label was learned
+  from: tumours and normals come from different ones, and a tumour that looks like a picture
+  of the normals' source is where such a model goes wrong;
+- all checks of familiarity together must find it common, more so than the gate asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_cnn.labels import LABELS, NOTUMOR
+
+Floats = NDArray[np.float64]
+_NONE = LABELS.index(NOTUMOR)
+
+# The look counts half: only the oddest looks of each label lower the trust.
+_LOOK_RANKS = 2.0
+# The oddness counts a third.
+_ODD_RANKS = 3.0
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What trusts a label, and the limit from which on it may be confident.
+
+    Trust is a share of val slices: how many are trusted no more than this one.
+
+    Attributes:
+        mean, scale: float (F,), of the inputs (`trust_inputs`).
+        weights: float (F + 1,), of the logistic regression, the last one the bias.
+        quantiles: float (201,), its log odds on the val slices.
+        source: float (K + 1,), weights of the scaled look for "looks like the tumours'
+            source", the last one the bias.
+        source_quantiles: float (4, 201), by label named, how much the look of val slices
+            speaks for the label's source.
+        odd_quantiles: float (201,), `oddness` of the val slices.
+        limit: trust in 0..1 from which on a label may be confident.
+    """
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    quantiles: Floats
+    source: Floats
+    source_quantiles: Floats
+    odd_quantiles: Floats
+    limit: float = 0.0
+
+    def of(
+        self, inputs: Floats, looks: Floats, excess: Floats, labels: NDArray[np.integer]
+    ) -> Floats:
+        """Return the trust (N,) in 0..1; 0 where an input is no number.
+
+        Args:
+            inputs: float (N, F), of `trust_inputs`.
+            looks: float (N, K), scaled descriptors (`Appearance.scaled`).
+            excess: float (N, 3), of each check of familiarity.
+            labels: int (N,), the label named.
+        """
+        ranks = _rank(self.odds(inputs), self.quantiles)
+        speaks = self.speaks(looks, labels)
+        own = np.array(
+            [
+                _rank(speaks[[row]], self.source_quantiles[label])[0]
+                for row, label in enumerate(labels)
+            ]
+        )
+        common = 1.0 - _rank(oddness(excess), self.odd_quantiles)
+        trust = np.minimum(np.minimum(ranks, _LOOK_RANKS * own), _ODD_RANKS * common)
+        return np.nan_to_num(trust, nan=0.0)
+
+    def odds(self, inputs: Floats) -> Floats:
+        """Return the log odds (N,) that the label holds."""
+        scaled = np.clip((inputs - self.mean) / self.scale, -6.0, 6.0)
+        return scaled @ self.weights[:-1] + self.weights[-1]
+
+    def speaks(self, looks: Floats, labels: NDArray[np.integer]) -> Floats:
+        """Return how much the look (N, K) speaks for the source of the label named."""
+        tumours = looks @ self.source[:-1] + self.source[-1]
+        return np.where(np.asarray(labels) == _NONE, -tumours, tumours)
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return what `from_arrays` takes."""
+        return {f"trust_{name}": np.asarray(getattr(self, name)) for name in _FIELDS}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Trust | None:
+        """Return what `arrays` gave; None where there is nothing of it (an older model).
+
+        Raises:
+            KeyError: a part is missing.
+            ValueError: parts do not fit together.
+        """
+        if not any(name.startswith("trust_") for name in arrays):
+            return None
+        parts = {name: arrays[f"trust_{name}"].astype(np.float64) for name in _FIELDS}
+        made = cls(**{**parts, "limit": float(parts["limit"])})  # type: ignore[arg-type]
+        made.of(made.mean[None], made.source[None, :-1], np.zeros((1, 3)), np.zeros(1, np.int64))
+        return made
+
+
+def oddness(excess: Floats) -> Floats:
+    """Return the sum (N,) of the excesses of all checks (N, 3)."""
+    return excess.sum(axis=1)
+
+
+def _rank(values: Floats, quantiles: Floats) -> Floats:
+    return np.interp(values, quantiles, np.linspace(0.0, 1.0, len(quantiles)))
+
+
+_FIELDS = tuple(Trust.__dataclass_fields__)
+
+
+def trust_inputs(
+    logits: NDArray[np.floating],
+    class_maps: NDArray[np.floating],
+    features: NDArray[np.floating],
+    distances: NDArray[np.floating],
+    excess: NDArray[np.floating],
+) -> Floats:
+    """Return what a label is judged by: float64 (N, F).
+
+    Args:
+        logits: float (N, 4), over the temperature.
+        class_maps: float (N, h, w, 4). features: float (N, D).
+        distances: float (N, 4), of the features to the centre of each class.
+        excess: float (N, 3), each check of familiarity (`gate`): 0 is common, 1 the limit.
+    """
+    values = logits.astype(np.float64)
+    count = len(values)
+    rows = np.arange(count)
+    top = values.argmax(axis=1)
+    ordered = np.sort(values, axis=1)
+    odds = values - values.max(axis=1, keepdims=True)
+    left = 1.0 - 1.0 / np.exp(odds).sum(axis=1)  # probability of all other labels
+    own = class_maps[rows, :, :, top].reshape(count, -1).astype(np.float64)
+    tumours = np.delete(class_maps, _NONE, axis=3).reshape(count, -1)
+    near = np.sort(distances, axis=1)
+    common = np.column_stack(
+        [
+            ordered[:, 3] - ordered[:, 2], ordered[:, 3] - ordered[:, 1], ordered[:, 3],
+            np.log(left + 1e-4),
+            distances[rows, top], near[:, 1] - distances[rows, top],
+            np.linalg.norm(features, axis=1),
+            own.max(axis=1), own.mean(axis=1), own.std(axis=1), tumours.max(axis=1),
+            np.maximum(excess, -3.0),
+        ]
+    )  # fmt: skip
+    none = (top == _NONE).astype(np.float64)[:, None]
+    kinds = (top[:, None] == np.arange(len(LABELS))).astype(np.float64)
+    return np.hstack([common, none * common, kinds])

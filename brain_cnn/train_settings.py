@@ -1,0 +1,97 @@
+"""Every knob of a training, with its default and its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from brain_cnn.dataset.augment import AugmentSettings
+from brain_cnn.errors import SettingsError
+
+ARCHITECTURES = ("ours", "baseline")
+KEPT = ("best", "last")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Every knob of a training; saved with the run."""
+
+    arch: str = "ours"  # "ours", or "baseline": the plain two-convolution network
+    seed: int = 0  # fixes weights, order and augmentation
+    size: int = 160  # side of the network's input, pixels; a multiple of 16
+    small_size: int = 112  # side in the first epochs: half the work for a first idea
+    small_share: float = 0.55  # share of the epochs at `small_size`
+    epochs: int = 90
+    epoch_images: int = 2400  # images shown in one epoch, drawn anew each time
+    batch: int = 32  # images per step
+    learning_rate: float = 2e-3  # peak, after the warm-up
+    warmup_epochs: float = 2.0  # rises linearly from 0
+    weight_decay: float = 0.02  # AdamW's, on kernels alone
+    clip_norm: float = 2.0  # largest global norm of a step's gradient
+    label_smoothing: float = 0.05  # mass moved from the true label to all four
+    dropout: float = 0.3  # of the feature map's channels
+    balance: float = 0.6  # 0: every image equally often; 1: every class equally often
+    map_weight: float = 0.5  # weight of the mask guidance beside the cross-entropy
+    ema_decay: float = 0.99  # of the averaged weights, per step
+    edit_share: float = 0.0  # of the drawn images: tumour put in, taken out, or sham; 0 = off
+    edit_tumours: bool = True  # False: only heads without a tumour are edited, none is erased
+    edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
+    keep: str = "best"  # which epoch's weights: of the smallest val loss, or the "last" one
+    patience: int = 40  # epochs without a better val loss before it stops
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise SettingsError(
+                "unknown-arch", f"Unknown network {self.arch!r}.", f"Choose of {ARCHITECTURES}."
+            )
+        if self.keep not in KEPT:
+            raise SettingsError("bad-setting", f"keep is {self.keep!r}.", f"Choose of {KEPT}.")
+        for name in ("size", "small_size"):
+            value = getattr(self, name)
+            if value < 32 or value % 16:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
+                )
+        for name in ("edit_share", "edit_ramp"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."
+                )
+        for name in ("epochs", "epoch_images", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise SettingsError(
+                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give at least 1."
+                )
+
+    def size_of_epoch(self, epoch: int) -> int:
+        """Return the side of the input in epoch 0, 1, ..., in pixels."""
+        small = self.arch == "ours" and epoch < round(self.small_share * self.epochs)
+        return self.small_size if small else self.size
+
+    def edit_share_of_epoch(self, epoch: int) -> float:
+        """Return the share of edited images in epoch 0, 1, ...: first what is real."""
+        ramp = self.edit_ramp * self.epochs
+        return self.edit_share * (min(1.0, epoch / ramp) if ramp > 0 else 1.0)
+
+
+BASELINE = TrainSettings(
+    arch="baseline",
+    epochs=12,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    balance=0.0,
+    small_share=0.0,
+    warmup_epochs=0.5,
+    # What such projects do: mirror and turn a little, nothing else.
+    augment=AugmentSettings(
+        right_angles=0.0, curve=0.0, invert=0.0, bias_field=0.0, resolution=0.0,
+        sharpen=0.0, jpeg=0.0, noise=0.0,
+    ),
+)  # fmt: skip
+
+
+def settings_as_json(settings: TrainSettings) -> str:
+    """Return the settings as JSON, for the run folder and the bundle."""
+    return json.dumps(asdict(settings), indent=2) + "\n"
