@@ -52,7 +52,9 @@ print(json.dumps({"devices": devices, "shares": shares, "rows": rows}))
 def train(how, folder, backend="jax"):
     environ = os.environ | {
         "KERAS_BACKEND": backend,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        # On busy cores the two devices wait long for each other: no reason to give up.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2"
+        " --xla_cpu_collective_call_terminate_timeout_seconds=900",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(ROOT),
     }
