@@ -13,6 +13,7 @@ as `crash-...` in the current folder.
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import warnings
@@ -49,7 +50,10 @@ def main() -> None:
     """Run libFuzzer with its own options."""
     warnings.simplefilter("ignore")  # Pillow's, of every second input
     with tempfile.TemporaryDirectory() as corpus:
-        arguments = [sys.argv[0], f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}"]
+        # libFuzzer looks at the peak, and on Linux a process begins with that of its parent.
+        begun_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={begun_mb + MEGABYTES}"]
+        arguments = [sys.argv[0], *limits]
         arguments += sys.argv[1:]
         if all(argument.startswith("-") for argument in sys.argv[1:]):
             for place, data in enumerate(seeds()):
