@@ -73,3 +73,18 @@ def series_json(answer: SeriesAnswer) -> dict[str, Any]:
     if isinstance(answer.study, ScanError):
         return result | {"code": answer.study.code, "detail": answer.study.message}
     return result | {"study": study_json(answer.study)}
+
+
+def said_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what is said of one slice, without its pictures."""
+    return {
+        "label": diagnosis.label,
+        "confidence": diagnosis.confidence,
+        "probabilities": diagnosis.probabilities,
+        "prediction_set": list(diagnosis.prediction_set),
+        "coverage": diagnosis.coverage,
+        "familiar": diagnosis.familiar,
+        "familiarity": diagnosis.familiarity,
+        "reasons": list(diagnosis.reasons),
+        "verdict": diagnosis.verdict,
+    }

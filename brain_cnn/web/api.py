@@ -14,7 +14,13 @@ from brain_cnn.errors import ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS, NOTUMOR
 from brain_cnn.render.csv_table import csv_table
 from brain_cnn.render.overlay import overlay, png_data_uri
-from brain_cnn.render.study_json import scan_json, series_json, slice_json, study_json
+from brain_cnn.render.study_json import (
+    said_json,
+    scan_json,
+    series_json,
+    slice_json,
+    study_json,
+)
 from brain_cnn.study import StudyDiagnosis
 from brain_cnn.web.problems import problem_of, problem_response
 from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
@@ -99,15 +105,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the JSON object of one diagnosis, as documented in the README."""
     bundle = classifier().bundle
     result: dict[str, Any] = {
-        "label": diagnosis.label,
-        "confidence": diagnosis.confidence,
-        "probabilities": diagnosis.probabilities,
-        "prediction_set": list(diagnosis.prediction_set),
-        "coverage": diagnosis.coverage,
-        "familiar": diagnosis.familiar,
-        "familiarity": diagnosis.familiarity,
-        "reasons": list(diagnosis.reasons),
-        "verdict": diagnosis.verdict,
+        **said_json(diagnosis),
         "slice_index": diagnosis.slice_index,
         "slice_count": diagnosis.slice_count,
         "notes": list(diagnosis.notes),

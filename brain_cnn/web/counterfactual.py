@@ -12,10 +12,10 @@ import numpy as np
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.explain.without import fill_region, head_share, polygon_points, region_mask
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.overlay import png_data_uri, view_size
+from brain_cnn.render.study_json import said_json
 from brain_cnn.scan import Slice
 from brain_cnn.web.chosen import main_scan, series_index, slice_index, slice_of
 from brain_cnn.web.queue import engine_slot
@@ -81,21 +81,6 @@ def counterfactual() -> Response:
         },
         disclaimer=DISCLAIMER,
     )
-
-
-def said_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return what is said of one slice, without its pictures."""
-    return {
-        "label": diagnosis.label,
-        "confidence": diagnosis.confidence,
-        "probabilities": diagnosis.probabilities,
-        "prediction_set": list(diagnosis.prediction_set),
-        "coverage": diagnosis.coverage,
-        "familiar": diagnosis.familiar,
-        "familiarity": diagnosis.familiarity,
-        "reasons": list(diagnosis.reasons),
-        "verdict": diagnosis.verdict,
-    }
 
 
 def _region() -> Any:
