@@ -56,6 +56,9 @@ def train(how, folder, backend="jax"):
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2"
         " --xla_cpu_collective_call_terminate_timeout_seconds=900",
         "JAX_PLATFORMS": "cpu",
+        # Threads of XLA's pool: a device that waits for the other holds one, and with as few
+        # as this machine has cores the other may find none left to arrive with.
+        "NPROC": "8",
         "PYTHONPATH": str(ROOT),
     }
     result = subprocess.run(
