@@ -36,6 +36,8 @@ class TrainSettings:
     edit_share: float = 0.0  # of the drawn images: tumour put in, taken out, or sham; 0 = off
     edit_tumours: bool = True  # False: only heads without a tumour are edited, none is erased
     edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
+    cavity_share: float = 0.0  # of the drawn images: a dark cavity beside the tumour
+    start_share: float = 0.0  # of the network started from, in the weights that are returned
     keep: str = "best"  # which epoch's weights: of the smallest val loss, or the "last" one
     patience: int = 40  # epochs without a better val loss before it stops
     augment: AugmentSettings = field(default_factory=AugmentSettings)
@@ -53,7 +55,7 @@ class TrainSettings:
                 raise SettingsError(
                     "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
                 )
-        for name in ("edit_share", "edit_ramp"):
+        for name in ("edit_share", "edit_ramp", "cavity_share", "start_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise SettingsError(
                     "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."

@@ -150,10 +150,19 @@ def fit(
         run: where everything is written.
         resume: go on from the run's `last` checkpoint.
         start: a network of the same layers whose weights are the first ones; None: random.
+            With `settings.start_share` they are also part of the result, which then is not
+            the run's `best.keras`: their mean with what was learned from them (Wortsman et
+            al. 2022) keeps more of both than either.
 
     Raises:
-        SettingsError: `start` is another network.
+        SettingsError: `start` is another network, or missing where a share of it is wanted.
     """
+    if start is None and settings.start_share > 0.0:
+        raise SettingsError(
+            "no-start",
+            f"start_share is {settings.start_share}, but there is no network to start from.",
+            "Give --start-from, or leave start_share at 0.",
+        )
     keras.utils.set_random_seed(settings.seed)
     check_shares(settings.batch, settings.epoch_images, devices_in_use())
     size = settings.size_of_epoch(0)
@@ -195,6 +204,7 @@ def fit(
                 settings.augment,
                 settings.edit_share_of_epoch(epoch),
                 settings.edit_tumours,
+                settings.cavity_share,
             )
             shown, loss_sum, right_sum, rate = 0, 0.0, 0.0, 0.0
             for step, (tensors, labels, targets) in enumerate(run.progress(batches, steps, epoch)):
@@ -237,7 +247,12 @@ def fit(
         print("\nStopped by hand. The same command with --resume goes on from the last epoch.")
         run.interrupted = True
     final = build(settings, settings.size)
-    final.set_weights(run.load_best(average.values))
+    weights = run.load_best(average.values)
+    if start is not None and settings.start_share > 0.0:
+        share = settings.start_share
+        pairs = zip(start.get_weights(), weights, strict=True)
+        weights = [share * first + (1.0 - share) * last for first, last in pairs]
+    final.set_weights(weights)
     return final
 
 

@@ -177,3 +177,21 @@ def test_a_network_of_other_layers_is_refused_as_a_start(
     everything = np.arange(len(data.labels))
     with pytest.raises(SettingsError, match="do not fit"):
         fit(data, everything, everything, SETTINGS, RunFolder(tmp_path), start=build(BASELINE, 64))
+
+
+def test_the_network_started_from_keeps_its_share_of_the_result(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    everything = np.arange(len(data.labels))
+    start = build(SETTINGS, SETTINGS.size)
+    few = replace(SETTINGS, epochs=1, small_share=0.0, keep="last", start_share=0.25)
+    run = RunFolder(tmp_path / "run")
+    mixed = fit(data, everything, everything, few, run, start=start)
+    learned = run.load_best([])
+    moved = 0.0
+    for first, last, weight in zip(start.get_weights(), learned, mixed.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, 0.25 * first + 0.75 * last, atol=1e-6)
+        moved += float(np.abs(first - last).max())
+    assert moved > 0.01, "it has learned something to mix with"
+    with pytest.raises(SettingsError, match=r"start_share is 0\.25"):
+        fit(data, everything, everything, few, RunFolder(tmp_path / "other"))

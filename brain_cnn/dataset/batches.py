@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset import edits
 from brain_cnn.dataset.augment import AugmentSettings, augment
+from brain_cnn.dataset.cavities import lay_cavity
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
 from brain_cnn.preprocess import prepare
 
@@ -117,6 +118,7 @@ def training_batches(
     settings: AugmentSettings,
     edit_share: float = 0.0,
     edit_tumours: bool = True,
+    cavity_share: float = 0.0,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
     """Yield augmented batches, made ahead in a second thread.
 
@@ -127,6 +129,8 @@ def training_batches(
             they are without edits.
         edit_tumours: whether heads with a tumour are edited too; what an erased tumour
             leaves behind (oedema, a shifted midline) is then taught as `notumor`.
+        cavity_share: share of the drawn images into which a cavity is laid (`cavities`);
+            not into a tumour whose place is unknown, which it might cover.
 
     Yields:
         tensors float32 (B, size, size, 1) in 0..1; labels float32 (B, 4), one-hot;
@@ -157,6 +161,11 @@ def training_batches(
                 editable = edit_tumours or labels[row] == label_index(NOTUMOR)
                 if edit_rng.random() < edit_share and editable:
                     image, mask, labels[row] = edited(data, int(member), donors, edit_rng)
+            known = mask is not None or labels[row] == label_index(NOTUMOR)
+            if cavity_share > 0.0 and known:
+                cavity_rng = np.random.default_rng([*seed, place, 2])
+                if cavity_rng.random() < cavity_share:
+                    image = lay_cavity(image, mask, cavity_rng)
             tensors[row, ..., 0], moved = augment(image, mask, size, rng, settings)
             if moved is not None:
                 cells = cv2.resize(moved, (grid, grid), interpolation=cv2.INTER_AREA)
