@@ -24,16 +24,26 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.conformal import (
+    COVERAGES,
+    fit_set_thresholds,
+    fit_temperature,
+    labels_within,
+    softmax,
+)
 from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.familiarity.describe import describe
 from brain_cnn.familiarity.features import Familiarity, fit_familiarity
 from brain_cnn.familiarity.gate import CHECKS, Appearance, check, check_contrast, rank
 from brain_cnn.familiarity.trust import Trust, trust_inputs
-from brain_cnn.labels import LABELS
 
-COVERAGES = (0.90, 0.95, 0.99)
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
+
+__all__ = [
+    "CALIBRATION_FILES", "COVERAGES", "Assessment", "Calibration", "Familiarity",
+    "NetworkOutput", "fit_calibration", "fit_set_thresholds", "fit_temperature", "softmax",
+]  # fmt: skip
 
 
 class NetworkOutput(Protocol):
@@ -110,14 +120,7 @@ class Calibration:
                 f"No prediction sets were fitted for a coverage of {coverage}.",
                 f"Choose one of {', '.join(str(c) for c in self.set_thresholds)}.",
             )
-        limit = self.set_thresholds[coverage]
-        order = np.argsort(-probabilities, kind="stable")
-        scores = set_scores(probabilities[None])[0]
-        return tuple(
-            LABELS[label]
-            for rank, label in enumerate(order)
-            if rank == 0 or scores[label] <= limit  # the top label always: never empty
-        )
+        return labels_within(probabilities, self.set_thresholds[coverage])
 
     def familiarity(
         self, features: NDArray[np.floating], tensors: NDArray[np.floating]
@@ -140,12 +143,12 @@ class Calibration:
             output: logits (N, 4), class maps (N, h, w, 4) and features (N, D).
             tensors: float (N, S, S, 1) that the network saw.
         """
-        score, reasons, excess, looks = self._judge(output.features, tensors)
+        score, reasons, excess, scaled = self._judge(output.features, tensors)
         if self.trust is None or self.gate is None or self.looks is None:
             return Assessment(score, reasons, np.ones(len(tensors)))
         inputs = self.trust_inputs(output, excess)
         called = output.logits.argmax(axis=1)
-        trust = self.trust.of(inputs, self.looks.scaled(looks), excess, called)
+        trust = self.trust.of(inputs, scaled, excess, called)
         return Assessment(score, reasons, trust)
 
     def trust_inputs(
@@ -191,16 +194,16 @@ class Calibration:
         NDArray[np.float64],
         list[list[dict[str, Any]]],
         NDArray[np.float64],
-        NDArray[np.float32],
+        NDArray[np.float64],
     ]:
-        """Return score, reasons, excess of each check (N, 3), and descriptors (N, K)."""
+        """Return score, reasons, excess of each check (N, 3), and scaled looks (N, K)."""
         count = len(tensors)
-        looks = np.zeros((count, 0), np.float32)
+        scaled = np.zeros((count, 0))
         spread = tensors.reshape(count, -1).std(axis=1)
         distance = np.zeros(count) if self.gate is None else self.gate.distance(features)
         if self.looks is not None:
-            looks = describe(tensors)
-            values = np.column_stack([distance, *self.looks.values(looks)])
+            scaled = self.looks.scaled(describe(tensors))
+            values = np.column_stack([distance, *self.looks.values_of_scaled(scaled)])
             limits, excess = self.looks.limits, self.looks.excess(values)
             score = rank(excess.max(axis=1), self.looks.quantiles)
         else:
@@ -220,7 +223,7 @@ class Calibration:
                 checks.append(empty)
                 score[row] = 0.0
             reasons.append(checks)
-        return score, reasons, excess, looks
+        return score, reasons, excess, scaled
 
     def save(self, folder: Path) -> list[str]:
         """Write `CALIBRATION_FILES` into `folder`; return the names written."""
@@ -274,47 +277,6 @@ class Calibration:
                 f"The model's calibration cannot be read ({error}).",
                 "Restore the model folder, or train again.",
             ) from error
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return float64 (N, 4) probabilities of logits (N, 4)."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def set_scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return float64 (N, 4): the mass of likelier labels, plus half of the label's own.
-
-    Half: the expectation of the random share of Romano et al., so that sets are small and
-    the same picture always gets the same set.
-    """
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    sorted_p = np.take_along_axis(probabilities, order, axis=1)
-    scores = np.cumsum(sorted_p, axis=1) - sorted_p / 2
-    result = np.empty_like(scores)
-    np.put_along_axis(result, order, scores, axis=1)
-    return result
-
-
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Return the temperature in 0.2..5 with the smallest mean negative log-likelihood."""
-    grid = np.exp(np.linspace(np.log(0.2), np.log(5.0), 400))
-    rows = np.arange(len(labels))
-    losses = [-np.log(softmax(logits / t)[rows, labels] + 1e-12).mean() for t in grid]
-    return float(grid[int(np.argmin(losses))])
-
-
-def fit_set_thresholds(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
-) -> dict[float, float]:
-    """Return for each coverage the conformal quantile of the true label's score."""
-    scores = np.sort(set_scores(probabilities)[np.arange(len(labels)), labels])
-    thresholds = {}
-    for coverage in COVERAGES:
-        rank = int(np.ceil((len(scores) + 1) * coverage))
-        # Too few slices for the promise: every label enters.
-        thresholds[coverage] = float(scores[rank - 1]) if rank <= len(scores) else 1.0
-    return thresholds
 
 
 def fit_calibration(

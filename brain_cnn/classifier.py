@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,31 +18,16 @@ from brain_cnn.engine import Engine, make_engine
 from brain_cnn.errors import BundleError, ScanError, SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
-from brain_cnn.scan import Scan, ScanLimits, Series, main_series, read_files
-from brain_cnn.scan.modality import modality_words
-from brain_cnn.study import StudyDiagnosis, judge_study
+from brain_cnn.scan import Scan, ScanLimits, main_series, read_files
+from brain_cnn.scan.modality import check_modality
+from brain_cnn.study import SeriesAnswer, StudyDiagnosis, judge_study
 
-# Slices that go through the network together: more gains nothing on a CPU and costs memory.
-_BATCH = 8
+_BATCH = 8  # slices at once through the network: more gains nothing on a CPU, costs memory
 
-# Modalities that are judged. Not said, or "other": the familiarity gate decides.
-_JUDGED = ("MR", "", "OT")
+__all__ = ["Classifier", "Progress", "SeriesAnswer", "check_modality", "load_classifier"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of slices that are judged and of those that there are."""
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesAnswer:
-    """What is said of one series of an upload.
-
-    Attributes:
-        series: what was read, and which file each slice came from.
-        study: the answer, or why there is none.
-    """
-
-    series: Series
-    study: StudyDiagnosis | ScanError
 
 
 class Classifier:
@@ -276,22 +261,6 @@ class Classifier:
                 }
             )
         return results
-
-
-def check_modality(scan: Scan, force: bool = False) -> bool:
-    """Return whether the header calls a scan something else than an MRI.
-
-    Raises:
-        ScanError: 422, it does, and it is not judged without `force`.
-    """
-    foreign = scan.facts.modality not in _JUDGED
-    if foreign and not force:
-        raise ScanError(
-            "not-mri",
-            f"This is {modality_words(scan.facts.modality)}; the model knows MRI only.",
-            "Choose an MR series of a head.",
-        )
-    return foreign
 
 
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:

@@ -37,6 +37,9 @@ _AIR_SHARE = 0.05
 # Shares of the square's pixels below the values that become 0 and 1.
 _LOW_SHARE = 0.01
 _HIGH_SHARE = 0.995
+# A slice is halved as long as it keeps this many times the pixels a side that are asked for:
+# means of 2 x 2 cost a tenth of means of other areas, and are then shrunk the rest of the way.
+_FINER = 1.25
 _RING = np.ones((3, 3), np.uint8)
 
 
@@ -80,15 +83,12 @@ def _between_cells(count: int, start: float, side: float, cells: int) -> NDArray
     """
     # Position of every pixel's centre on the grid, where cell centres are integers.
     place = (np.arange(count) + 0.5 - start) * (cells / side) - 0.5
-    inside = (place >= -0.5) & (place <= cells - 0.5)
-    place = np.clip(place, 0, cells - 1)
-    low = np.minimum(place.astype(np.intp), max(cells - 2, 0))
-    shares = np.zeros((count, cells), np.float32)
-    pixels = np.arange(count)
-    shares[pixels, np.minimum(low + 1, cells - 1)] = place - low
-    shares[pixels, low] += 1 - (place - low)
-    shares[~inside] = 0.0
-    return shares
+    # A cell's share falls from 1 at its centre to 0 at its neighbours' centres. It stays 1
+    # in the outer half of the cells at the rim: their far side has no neighbour.
+    within = np.minimum(np.maximum(place, 0.0), cells - 1.0)
+    shares = np.maximum(1.0 - np.abs(within[:, None] - np.arange(cells)), 0.0)
+    shares[(place < -0.5) | (place > cells - 0.5)] = 0.0
+    return shares.astype(np.float32)
 
 
 def prepare(pixels: NDArray[np.uint8], size: int = INPUT_SIZE) -> PreparedSlice:
@@ -109,26 +109,27 @@ def prepare(pixels: NDArray[np.uint8], size: int = INPUT_SIZE) -> PreparedSlice:
     """
     if pixels.ndim != 2 or pixels.dtype != np.uint8 or pixels.size == 0:
         raise ValueError(f"pixels must be uint8 (H, W), got {pixels.dtype} {pixels.shape}")
-    box = _square_around(*_head_box(pixels), margin=_MARGIN)
-    square = _crop(pixels, box, size)
+    source = _Source(pixels)
+    box = _square_around(*_head_box(source), margin=_MARGIN)
+    square = source.crop(box, size)
     if pixels.min() == pixels.max():  # else its edge against the black around would be seen
         square = np.zeros_like(square)
     return PreparedSlice(_stretch(square)[..., None], box, (pixels.shape[0], pixels.shape[1]))
 
 
-def _head_box(pixels: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+def _head_box(source: _Source) -> tuple[float, float, float, float]:
     """Return (top, left, height, width) of the large bright parts, in slice pixels.
 
     Looked for three times, each on a copy that is sampled around what was found before:
     so the grid on which the head is measured hangs on the head, not on the picture's size
     or border, and the box moves by less than a pixel when those change.
     """
-    height, width = pixels.shape
+    height, width = source.shape
     side = float(max(height, width))
     box = (height / 2 - side / 2, width / 2 - side / 2, side)
     found = (0.0, 0.0, float(height), float(width))
     for _ in range(3):
-        small = cv2.GaussianBlur(_crop(pixels, box, _SEARCH_SIDE), (0, 0), 1.0)
+        small = cv2.GaussianBlur(source.crop(box, _SEARCH_SIDE), (0, 0), 1.0)
         edges = _bright_box(small)
         if edges is None:
             break
@@ -200,37 +201,66 @@ def _square_around(
     return top + height / 2 - side / 2, left + width / 2 - side / 2, side
 
 
-def _crop(
-    pixels: NDArray[np.uint8], box: tuple[float, float, float], size: int
-) -> NDArray[np.float32]:
-    """Resample the square `box` to float32 (size, size) in 0..255, black beyond the slice."""
-    top, left, side = box
-    scale = side / size
-    if scale > 1:
-        # Shrink by areas first, so that fine detail is averaged and not skipped.
+class _Source:
+    """A slice to take squares from: head and crop are looked for in it four times.
+
+    Shrinking is the dearest step of all, so what it gives is kept: the slice halved, and
+    halved again, as far as no square needs more, and the copies shrunk from those.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.shape = pixels.shape
+        self._halves = [pixels]
+        self._shrunk: dict[tuple[int, int, int], NDArray[np.float32]] = {}
+
+    def crop(self, box: tuple[float, float, float], size: int) -> NDArray[np.float32]:
+        """Resample the square `box` to float32 (size, size) in 0..255, black beyond the slice."""
+        level, scale = 0, box[2] / size
+        while scale >= 2 * _FINER:
+            level, scale = level + 1, scale / 2
+        top, left, _ = (edge / 2**level for edge in box)
+        source, to_x, to_y = self._shrink(level, scale)
+        # cv2 puts pixel centres at integers: output i takes source (i + 0.5) * step + start - 0.5.
+        step_x, step_y = scale * to_x, scale * to_y
+        matrix = np.array(
+            [
+                [step_x, 0.0, left * to_x + 0.5 * step_x - 0.5],
+                [0.0, step_y, top * to_y + 0.5 * step_y - 0.5],
+            ]
+        )
+        return cv2.warpAffine(
+            source,
+            matrix,
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0.0,
+        )
+
+    def _shrink(self, level: int, scale: float) -> tuple[NDArray[np.float32], float, float]:
+        """Return the slice halved `level` times and shrunk by `scale`, and by what exactly."""
+        while len(self._halves) <= level:
+            self._halves.append(_halve(self._halves[-1]))
+        pixels = self._halves[level]
         height, width = pixels.shape
-        new = (max(1, round(width / scale)), max(1, round(height / scale)))
-        to_x, to_y = new[0] / width, new[1] / height
-        source = cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
-    else:
-        to_x = to_y = 1.0
-        source = pixels
-    # cv2 puts pixel centres at integers: output i takes source (i + 0.5) * step + start - 0.5.
-    step_x, step_y = scale * to_x, scale * to_y
-    matrix = np.array(
-        [
-            [step_x, 0.0, left * to_x + 0.5 * step_x - 0.5],
-            [0.0, step_y, top * to_y + 0.5 * step_y - 0.5],
-        ]
-    )
-    return cv2.warpAffine(
-        source.astype(np.float32),
-        matrix,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=0.0,
-    )
+        new = (width, height)
+        if scale > 1:
+            # By areas, so that fine detail is averaged and not skipped.
+            new = (max(1, round(width / scale)), max(1, round(height / scale)))
+        key = (level, *new)
+        if key not in self._shrunk:
+            small = cv2.resize(pixels, new, interpolation=cv2.INTER_AREA) if scale > 1 else pixels
+            self._shrunk[key] = small.astype(np.float32)
+        return self._shrunk[key], new[0] / width, new[1] / height
+
+
+def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the means of 2 x 2 pixels; an odd last row or column is doubled."""
+    height, width = pixels.shape
+    if height % 2 or width % 2:
+        pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    new = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+    return cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
 
 
 def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -239,7 +269,9 @@ def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = (_percentile(values, share) for share in (_LOW_SHARE, _HIGH_SHARE))
     if high - low < 1.0:  # less than one grey level: nothing to see
         return np.zeros_like(square)
-    return np.clip((square - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    shares = (square - low) / (high - low)
+    np.maximum(shares, 0.0, out=shares)
+    return np.minimum(shares, 1.0, out=shares).astype(np.float32)
 
 
 def _percentile(values: NDArray[np.float32], share: float) -> np.floating:

@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.diagnosis import UNCERTAIN, UNFAMILIAR, Diagnosis
+from brain_cnn.errors import ScanError
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.scan import ScanFacts
+from brain_cnn.scan import ScanFacts, Series
 
 if TYPE_CHECKING:
     from brain_cnn.calibration import Calibration
@@ -114,6 +115,19 @@ class StudyDiagnosis:
         return self.slices[self.strongest]
 
 
+@dataclass(frozen=True, eq=False)
+class SeriesAnswer:
+    """What is said of one series of an upload.
+
+    Attributes:
+        series: what was read, and which file each slice came from.
+        study: the answer, or why there is none.
+    """
+
+    series: Series
+    study: StudyDiagnosis | ScanError
+
+
 def judge_study(
     slices: Sequence[Diagnosis], calibration: Calibration, coverage: float, weighting: str = ""
 ) -> StudyDiagnosis:
@@ -192,6 +206,10 @@ def smooth(
     """
     count = len(probabilities)
     result = np.full(probabilities.shape, np.nan)
+    if window == 1:  # each slice is its own median; most uploads are one picture
+        own = probabilities[familiar]
+        result[familiar] = own / np.maximum(own.sum(axis=1, keepdims=True), 1e-12)
+        return result
     for place in range(count):
         start = min(max(0, place - window // 2), max(0, count - window))
         near = slice(start, start + window)
@@ -220,4 +238,6 @@ def _trust(
     start = min(max(0, place - window // 2), max(0, len(slices) - window))
     near = range(start, min(len(slices), start + window))
     own = [slices[i].trust for i in near if familiar[i] and slices[i].label == label]
+    if len(own) == 1:  # its own median, without the cost of asking for it
+        return own[0]
     return float(np.median(own)) if own else 0.0

@@ -85,7 +85,7 @@ def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
         side = len(layers[-1]) // 2
         layers.append(cv2.resize(layers[-1], (side, side), interpolation=cv2.INTER_AREA))
     detail = [
-        float(np.abs(fine - cv2.resize(coarse, fine.shape)).mean())
+        float(cv2.absdiff(fine, cv2.resize(coarse, fine.shape)).mean())
         for fine, coarse in pairwise(layers)
     ]
     edges = _edges(small)
@@ -97,7 +97,7 @@ def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
             _RING_MEANS @ small.ravel(),
             detail,
             edges.reshape(-1, _DIRECTIONS).sum(axis=0),
-            [np.abs(small - small[:, ::-1]).mean(), np.abs(small - small[::-1]).mean()],
+            [cv2.absdiff(small, cv2.flip(small, code)).mean() for code in (1, 0)],
             rim,
         ]
     )

@@ -7,6 +7,7 @@ the training slices, the limit from `val`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +32,15 @@ class Familiarity:
     quantiles: NDArray[np.float64]
     limit: float
 
+    @cached_property
+    def _whitened_centres(self) -> NDArray[np.float64]:
+        """float64 (4, D); the same for every slice that is judged."""
+        return self.centres @ self.whiten
+
     def distances(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N, 4): the Mahalanobis distance to each class centre."""
         moved = features.astype(np.float64) @ self.whiten  # (N, D)
-        centres = self.centres @ self.whiten  # (4, D)
-        return np.sqrt(((moved[:, None, :] - centres[None]) ** 2).sum(axis=2))
+        return np.sqrt(((moved[:, None, :] - self._whitened_centres) ** 2).sum(axis=2))
 
     def distance(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N,): the smallest Mahalanobis distance to a class centre."""

@@ -58,7 +58,10 @@ class Appearance:
 
     def values(self, looks: NDArray[np.floating]) -> tuple[Floats, Floats]:
         """Return distance and likeness to strangers, (N,) each, of descriptors (N, K)."""
-        scaled = self.scaled(looks)
+        return self.values_of_scaled(self.scaled(looks))
+
+    def values_of_scaled(self, scaled: Floats) -> tuple[Floats, Floats]:
+        """Return what `values` returns, of descriptors that went through `scaled`."""
         return residual(scaled, self.axes), self.likeness(scaled)
 
     def scaled(self, looks: NDArray[np.floating]) -> Floats:

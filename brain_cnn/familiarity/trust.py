@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from brain_cnn.labels import LABELS, NOTUMOR
 
 Floats = NDArray[np.float64]
 _NONE = LABELS.index(NOTUMOR)
+_TUMOURS = [index for index in range(len(LABELS)) if index != _NONE]
 
 # The look counts half: only the oddest looks of each label lower the trust.
 _LOOK_RANKS = 2.0
@@ -117,7 +119,12 @@ def oddness(excess: Floats) -> Floats:
 
 
 def _rank(values: Floats, quantiles: Floats) -> Floats:
-    return np.interp(values, quantiles, np.linspace(0.0, 1.0, len(quantiles)))
+    return np.interp(values, quantiles, _levels(len(quantiles)))
+
+
+@cache
+def _levels(count: int) -> Floats:
+    return np.linspace(0.0, 1.0, count)
 
 
 _FIELDS = tuple(Trust.__dataclass_fields__)
@@ -146,7 +153,7 @@ def trust_inputs(
     odds = values - values.max(axis=1, keepdims=True)
     left = 1.0 - 1.0 / np.exp(odds).sum(axis=1)  # probability of all other labels
     own = class_maps[rows, :, :, top].reshape(count, -1).astype(np.float64)
-    tumours = np.delete(class_maps, _NONE, axis=3).reshape(count, -1)
+    highest = class_maps.max(axis=(1, 2))  # (N, 4)
     near = np.sort(distances, axis=1)
     common = np.column_stack(
         [
@@ -154,7 +161,7 @@ def trust_inputs(
             np.log(left + 1e-4),
             distances[rows, top], near[:, 1] - distances[rows, top],
             np.linalg.norm(features, axis=1),
-            own.max(axis=1), own.mean(axis=1), own.std(axis=1), tumours.max(axis=1),
+            own.max(axis=1), own.mean(axis=1), own.std(axis=1), highest[:, _TUMOURS].max(axis=1),
             np.maximum(excess, -3.0),
         ]
     )  # fmt: skip

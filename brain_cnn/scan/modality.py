@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from brain_cnn.errors import ScanError
+from brain_cnn.scan.types import Scan
+
 # PS3.3 C.7.3.1.1.1, the kinds of scan that people meet, in words that follow "This is".
 MODALITIES: dict[str, str] = {
     "MR": "an MRI",
@@ -34,6 +37,26 @@ OTHER_MODALITY = "other"
 """What stands for a modality that is stated and not in `MODALITIES`."""
 
 
+# Modalities that are judged. Not said, or "other": the familiarity gate decides.
+_JUDGED = ("MR", "", "OT")
+
+
 def modality_words(modality: str) -> str:
     """Return what follows "This is" for a modality of `ScanFacts`."""
     return MODALITIES.get(modality, "a scan of another kind")
+
+
+def check_modality(scan: Scan, force: bool = False) -> bool:
+    """Return whether the header calls a scan something else than an MRI.
+
+    Raises:
+        ScanError: 422, it does, and it is not judged without `force`.
+    """
+    foreign = scan.facts.modality not in _JUDGED
+    if foreign and not force:
+        raise ScanError(
+            "not-mri",
+            f"This is {modality_words(scan.facts.modality)}; the model knows MRI only.",
+            "Choose an MR series of a head.",
+        )
+    return foreign

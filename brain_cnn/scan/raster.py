@@ -139,7 +139,8 @@ def _to_frame(image: Image.Image, white_is_zero: bool) -> Frame:
 
 
 def _gray(image: Image.Image) -> NDArray[np.uint8]:
-    return np.asarray(image.convert("L"))
+    # `convert` would copy a picture that is grey already.
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _white_is_zero(image: Image.Image) -> bool:
