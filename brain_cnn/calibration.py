@@ -186,7 +186,12 @@ class Calibration:
 
     def trusted(self, trust: float) -> bool:
         """Return whether a label of this trust may be confident; NaN may not."""
-        return self.trust is None or bool(trust >= self.trust.limit)
+        return self.trust_limit is None or bool(trust >= self.trust_limit)
+
+    @property
+    def trust_limit(self) -> float | None:
+        """Trust from which on a label may be confident; None where no trust was fitted."""
+        return None if self.trust is None else self.trust.limit
 
     def _judge(
         self, features: NDArray[np.floating], tensors: NDArray[np.floating]

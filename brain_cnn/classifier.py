@@ -254,6 +254,7 @@ class Classifier:
                     "familiarity": float(familiarity[row]),
                     "reasons": tuple(checks[row]),
                     "trust": float(trust[row]),
+                    "trust_limit": calibration.trust_limit,
                     "verdict": calibration.verdict(familiar, labels, float(trust[row])),
                     "pixels": pixels[row],
                     "heat": class_heat(output.class_maps[row]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,46 @@ from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice
 
 CONFIDENT, UNCERTAIN, UNFAMILIAR = "confident", "uncertain", "unfamiliar"
+
+
+_LEFT = "One class is left in the prediction set"
+
+
+def verdict_reason(
+    verdict: str, prediction_set: Sequence[str], trust: float, trust_limit: float | None
+) -> str:
+    """Return why a familiar slice or study has its verdict, in a sentence without class names.
+
+    Args:
+        verdict: "confident" or "uncertain".
+        prediction_set: labels that come into question.
+        trust: 0..1, `Diagnosis.trust`.
+        trust_limit: from which trust on it may be confident; None where the model has no
+            trust.
+    """
+    if len(prediction_set) != 1:
+        count = len(prediction_set)
+        return f"The prediction set holds {count} classes; a confident answer leaves one."
+    if trust_limit is None:
+        return f"{_LEFT}. This model cannot tell whether the answer would hold on another scanner."
+    own, least = _told_apart(trust, trust_limit)
+    if verdict == CONFIDENT:
+        return (
+            f"{_LEFT}, and by the model's own estimate the answer would hold on another scanner "
+            f"too (trust {own}, needed {least}). Only both together make it confident."
+        )
+    return (
+        f"{_LEFT}, but by the model's own estimate the answer might not hold on another "
+        f"scanner, so it stays uncertain (trust {own}, needed {least})."
+    )
+
+
+def _told_apart(trust: float, limit: float) -> tuple[str, str]:
+    """Return both with two digits, or as many as show which one is larger."""
+    for digits in range(2, 17):
+        if not trust < limit or round(trust, digits) < round(limit, digits):
+            break
+    return f"{trust:.{digits}f}", f"{limit:.{digits}f}"
 
 
 def class_heat(class_maps: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -78,7 +118,9 @@ class Diagnosis:
         notes: sentences about the reading that a person should see.
         timing_ms: durations of the stages in milliseconds.
         trust: 0..1, whether the label would hold had the slice come from another source;
-            "confident" asks for more than a limit of the model.
+            "confident" asks for at least `trust_limit`. 1 where the model has none.
+        trust_limit: that limit of the model; above 1 where no trust is enough, None where it
+            has none.
     """
 
     label: str
@@ -99,11 +141,19 @@ class Diagnosis:
     notes: tuple[str, ...] = ()
     timing_ms: dict[str, float] = field(default_factory=dict)
     trust: float = 1.0
+    trust_limit: float | None = None
     heatmaps: Heatmaps = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Frozen: the one derived field is set around the guard.
         object.__setattr__(self, "heatmaps", Heatmaps(self.heat, self.prepared))
+
+    @property
+    def verdict_reason(self) -> str:
+        """Why the verdict is what it is, in words for a person."""
+        if self.verdict == UNFAMILIAR:
+            return " ".join(check["sentence"] for check in self.reasons if check["failed"])
+        return verdict_reason(self.verdict, self.prediction_set, self.trust, self.trust_limit)
 
     @property
     def heatmap(self) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.diagnosis import UNCERTAIN, UNFAMILIAR, Diagnosis
+from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis, verdict_reason
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import LABELS, NOTUMOR
 from brain_cnn.scan import ScanFacts, Series
@@ -47,10 +47,7 @@ UNLEARNED = (
     "The header says {weighting}. The tumour classes were learned from contrast-enhanced T1 "
     "alone, so “none of these tumours” stays possible whatever the slices show."
 )
-UNTRUSTED = (
-    "Only one class comes into question, but of slices like these the model has not shown that "
-    "it stays right on pictures of another scanner or weighting: the answer is not confident."
-)
+TOO_FEW = "Too few neighbouring slices are like those that the model knows."
 _NEIGHBOURHOOD = 1 / 20
 _FAMILIAR_SHARE = 1 / 10
 _LEAST = 3
@@ -83,6 +80,9 @@ class StudyDiagnosis:
         scan_format, facts, notes: what was read, as in `Scan`.
         positions_mm: place of each slice along the normal; None where it is not known.
         forced: True where a scan of another kind than MRI was judged on request.
+        trust: 0..1, the median trust of the familiar slices around the strongest place that
+            name `label`; 0 where none does.
+        trust_limit: as in `Diagnosis`.
     """
 
     slices: tuple[Diagnosis, ...]
@@ -103,6 +103,15 @@ class StudyDiagnosis:
     notes: tuple[str, ...] = ()
     positions_mm: tuple[float | None, ...] = ()
     forced: bool = False
+    trust: float = 1.0
+    trust_limit: float | None = None
+
+    @property
+    def verdict_reason(self) -> str:
+        """Why the verdict is what it is, in words for a person."""
+        if self.verdict == UNFAMILIAR:
+            return self.slices[0].verdict_reason if len(self.slices) == 1 else TOO_FEW
+        return verdict_reason(self.verdict, self.prediction_set, self.trust, self.trust_limit)
 
     @property
     def familiar(self) -> bool:
@@ -163,12 +172,9 @@ def judge_study(
     ]
     top = int(chances.argmax())
     trust = _trust(slices, familiar, LABELS[top], place, window)
-    verdict = calibration.verdict(len(known) >= least, labels, trust)
-    if verdict == UNCERTAIN and len(labels) == 1:
-        notes += (UNTRUSTED,)
     return StudyDiagnosis(
         slices=tuple(slices),
-        verdict=verdict,
+        verdict=calibration.verdict(len(known) >= least, labels, trust),
         label=LABELS[top],
         confidence=float(chances[top]),
         probabilities={name: float(p) for name, p in zip(LABELS, chances, strict=True)},
@@ -182,6 +188,8 @@ def judge_study(
         rule=RULE.format(window=window, coverage=coverage),
         scan_format=slices[0].scan_format,
         notes=notes,
+        trust=trust,
+        trust_limit=calibration.trust_limit,
     )
 
 

@@ -2,6 +2,8 @@
 
 python scripts/inspect_data.py --data brain-tumor-mri.zip --split official
 python scripts/inspect_data.py --data brain-tumor-mri.zip --suspects 30
+python scripts/inspect_data.py --data brain-tumor-mri.zip --suspects 30 \
+    --protocol provenance.csv --score        how good is that list?
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from brain_cnn.dataset import copies, index, locate, report, splits
+from brain_cnn.dataset import copies, index, locate, marks, report, splits
 from brain_cnn.errors import BrainCnnError
 
 
@@ -30,32 +32,43 @@ def main(arguments: list[str] | None = None) -> int:
         "--suspects", type=int, default=0, metavar="N",
         help="also list the N oddest images of each kind, for a person to look at (minutes)",
     )  # fmt: skip
+    parser.add_argument(
+        "--score", action="store_true",
+        help="also score suspects and label conflicts against the marks of --protocol",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     if options.split == "protocol" and options.protocol is None:
         parser.error("--split protocol needs --protocol CSV")
+    if options.score and options.protocol is None:
+        parser.error("--score needs --protocol CSV")
     try:
-        found = inspect(options)
+        report_of, suspects, score = inspect(options)
     except BrainCnnError as error:
         print(error, file=sys.stderr)
         return 2
-    report_of, suspects = found
     if options.json:
-        more = {"suspects": suspects} if options.suspects else {}
+        more: dict[str, Any] = {"suspects": suspects} if options.suspects else {}
+        if score is not None:
+            more["score"] = score.as_dict()
         print(json.dumps(report_of.as_dict() | more, indent=1))
     else:
         print(report_of.text)
         for one in suspects:
             words = f"looks like {one['looks_like']}" if one["looks_like"] else "no brain MRI?"
             print(f"suspect: {one['path']}  {words}  ({one['kind']} {one['score']:.3f})")
+        if score is not None:
+            print(score.text)
     return 0
 
 
-def inspect(options: argparse.Namespace) -> tuple[report.DataReport, list[dict[str, Any]]]:
-    """Find, read, group and split the data; return the report and the suspects asked for.
+def inspect(
+    options: argparse.Namespace,
+) -> tuple[report.DataReport, list[dict[str, Any]], marks.MarkScore | None]:
+    """Find, read, group and split the data; return report, suspects and score as asked for.
 
     Raises:
-        DatasetError: the data cannot be used.
+        DatasetError: the data or the protocol cannot be used.
     """
     root = locate.locate_data(options.data)
     everything = index.index_images(root)
@@ -70,13 +83,19 @@ def inspect(options: argparse.Namespace) -> tuple[report.DataReport, list[dict[s
         alike = copies.find_lookalikes(images, groups)
         split = make(records, alike, seed=options.seed, copy_groups=groups)
     found = report.data_report(records, images, unreadable, groups, split)
-    if options.suspects <= 0:
-        return found, []
-    from brain_cnn.dataset.suspects import find_suspects
+    suspects = []
+    if options.suspects > 0:
+        from brain_cnn.dataset.suspects import find_suspects
 
-    labels = [record.label for record in records]
-    names = [record.path for record in records]
-    return found, find_suspects(images, labels, names, groups, options.suspects)
+        labels = [record.label for record in records]
+        names = [record.path for record in records]
+        suspects = find_suspects(images, labels, names, groups, options.suspects)
+    score = None
+    if options.score:
+        score = marks.score_marks(
+            records, groups, suspects, found.label_conflicts, options.protocol
+        )
+    return found, suspects, score
 
 
 if __name__ == "__main__":

@@ -21,39 +21,30 @@ least one file could not be read or is no MRI, 2 wrong use, 3 the model cannot b
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Before NumPy is loaded: the products of a slice are too small to be shared among threads. In an
+# archive, where several batches are judged at once, those threads cost half again as much
+# processor time as everything else together.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from brain_cnn.classifier import Classifier, Progress, load_classifier
-from brain_cnn.diagnosis import UNFAMILIAR
 from brain_cnn.engine import ENGINES
 from brain_cnn.errors import BrainCnnError, BundleError, ScanError
-from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.labels import DISCLAIMER
 from brain_cnn.render.overlay import encode_png, overlay
-from brain_cnn.render.study_json import scan_json, slice_json, study_json
-from brain_cnn.scan import PLANES, Scan, Slice, main_series, read_files
+from brain_cnn.render.prediction_table import as_row, print_table, write_csv
+from brain_cnn.scan import PLANES, main_series, read_files
 from brain_cnn.scan.sniff import sniff
 from brain_cnn.study import StudyDiagnosis
 
 _OF_ARCHIVES = ("format", "slices", "workers", "cluster", "readers", "part_files", "quiet")
-CSV_COLUMNS = (
-    "file",
-    "slice_count",
-    "verdict",
-    "label",
-    "confidence",
-    *LABELS,
-    "prediction_set",
-    "familiarity",
-    "error",
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -213,66 +204,6 @@ def show_progress(path: Path) -> Progress | None:
             print(f"\r{path.name}: {done} of {total} slices", end=end, file=sys.stderr, flush=True)
 
     return show
-
-
-def as_row(path: Path, result: StudyDiagnosis | ScanError, files: int = 1) -> dict[str, Any]:
-    """Return what is printed of one file or series, as plain values."""
-    if isinstance(result, ScanError):
-        return {"file": str(path), "error": str(result), "code": result.code}
-    telling = result.most_telling
-    scan = Scan(
-        tuple(Slice(d.pixels) for d in result.slices),
-        result.scan_format,
-        result.notes,
-        result.facts,
-    )
-    return {
-        "file": str(path),
-        "files": files,
-        "slice_count": len(result.slices),
-        "verdict": result.verdict,
-        "label": result.label,
-        "confidence": result.confidence,
-        "probabilities": result.probabilities,
-        "prediction_set": list(result.prediction_set),
-        "coverage": result.coverage,
-        "familiar": result.familiar,
-        "familiarity": telling.familiarity,
-        "reasons": list(telling.reasons),
-        "forced": result.forced,
-        "scan": scan_json(scan),
-        "study": study_json(result) if len(result.slices) > 1 else None,
-        "slices": [slice_json(d, result) for d in result.slices],
-    }
-
-
-def write_csv(rows: list[dict[str, Any]], out: TextIO) -> None:
-    """Write one line per file, columns as `CSV_COLUMNS`."""
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", extrasaction="ignore")
-    writer.writeheader()
-    for row in rows:
-        flat = row | {label: f"{p:.6f}" for label, p in row.get("probabilities", {}).items()}
-        flat["prediction_set"] = " ".join(row.get("prediction_set", []))
-        writer.writerow(flat)
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print one line per file, for a person; an unfamiliar picture gets no class."""
-    width = max([len(row["file"]) for row in rows] + [4])
-    print(f"{'file':<{width}}  {'verdict':<10}  {'class':<10}  " + "  ".join(LABELS))
-    for row in rows:
-        name = f"{row['file']:<{width}}"
-        if "error" in row:
-            print(f"{name}  not read    {row['error']}")
-        elif row["verdict"] == UNFAMILIAR:
-            failed = [check["sentence"] for check in row["reasons"] if check["failed"]]
-            why = " ".join(failed) or "Too few neighbouring slices are like those of the training."
-            print(f"{name}  unfamiliar  {why}")
-        else:
-            shares = "  ".join(f"{row['probabilities'][n]:{len(n)}.3f}" for n in LABELS)
-            many = f"  {row['slice_count']} slices" if row["slice_count"] > 1 else ""
-            print(f"{name}  {row['verdict']:<10}  {row['label']:<10}  {shares}{many}")
-    print(DISCLAIMER)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,25 +12,27 @@ generated regions of docs/scale.md. Everything it makes is removed, unless --kee
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
 import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as scripts/predict.py does, before NumPy
 
 import numpy as np
+from benchmarks.scale_archive import build_archive, pictures_of
+from benchmarks.scale_report import Numbers, document
 
 from brain_cnn.archive_scoring import JobSettings, ScoreSettings, read_rows, run_job, walk
 from brain_cnn.archive_scoring.walk import Item, Opener
@@ -40,13 +42,10 @@ from brain_cnn.scan import read_scan
 
 ROOT = Path(__file__).resolve().parent.parent
 JSON, DOCUMENT = ROOT / "docs" / "scale.json", ROOT / "docs" / "scale.md"
-_REGION = re.compile(
-    r"(<!-- BEGIN GENERATED (?P<name>[\w-]+) -->\n).*?(<!-- END GENERATED (?P=name) -->)",
-    re.DOTALL,
-)
+_LOOP = 600  # files of the one-by-one loop
+Rate = tuple[float, float]
+"""Slices a second, and milliseconds of processor time a slice."""
 _SLOW_MS = 20.0  # what a request to a far store takes, as simulated
-_ARCHIVE = 10**8
-Numbers = dict[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     add("--keep", type=Path, help="keep the archive and the results in this folder")
     add("--model", type=Path)
     add("--check", action="store_true")
+    add("--loop", type=Path, help=argparse.SUPPRESS)  # the loop, in a process of its own
     options = parser.parse_args(arguments)
+    if options.loop:
+        print(json.dumps(one_by_one(options.loop, options.model)))
+        return 0
     if not options.check:
         with tempfile.TemporaryDirectory() as folder:
             numbers = measure(options.keep or Path(folder), options)
@@ -72,23 +75,6 @@ def main(arguments: list[str] | None = None) -> int:
         return int(new != text)
     DOCUMENT.write_text(new, encoding="utf-8")
     return 0
-
-
-def build_archive(root: Path, pictures: list[bytes], count: int) -> None:
-    """Write `count` files: half in folders of 500, half in ZIPs of 500, each with a new name."""
-    supply = cycle(pictures)
-    for number, first in enumerate(range(0, count, 500)):
-        part = list(islice(supply, min(500, count - first)))
-        if number % 2:
-            with zipfile.ZipFile(
-                _made(root / f"box{number % 7}") / f"{number:05d}.zip", "w"
-            ) as box:
-                for place, data in enumerate(part):
-                    box.writestr(f"scan{place:04d}", data)
-            continue
-        folder = _made(root / f"ward{number % 7}" / f"{number:05d}")
-        for place, data in enumerate(part):
-            (folder / f"scan{place:04d}").write_bytes(data)
 
 
 def measure(folder: Path, options: argparse.Namespace) -> Numbers:
@@ -104,17 +90,26 @@ def measure(folder: Path, options: argparse.Namespace) -> Numbers:
         "processor": processor(),
         "model": f"{model.bundle.name} {model.bundle.version}",
         "cost_ms": cost_of_a_slice(model, root),
-        "loop": loop(options, root),
     }
-    say("one by one", numbers["loop"])
+    loops = [loop(options, root)]
+    say("one by one", loops[0][0])
+    numbers["loop_one"] = loop(options, root, OMP_NUM_THREADS="1")[0]
+    say("one by one, OMP_NUM_THREADS=1", numbers["loop_one"])
 
     def job(name: str, **changes: Any) -> JobSettings:
         return JobSettings(
             root, folder / name, options.model, form="jsonl", part_files=128, **changes
         )
 
-    numbers["stream"], numbers["memory_mib"] = stream(job("stream"))
+    measured, numbers["memory_mib"] = stream(job("stream"))
+    numbers["stream"], numbers["stream_cpu_ms"] = measured
     say("stream", numbers["stream"])
+    loops.append(loop(options, root))  # before and after: the machine may have changed
+    say("one by one, again", loops[1][0])
+    numbers["loop"], numbers["loop_cpu_ms"] = (
+        float(np.mean(values)) for values in zip(*loops, strict=True)
+    )
+    print(f"stream: {numbers['stream'] / numbers['loop']:.2f} of the loop's rate", flush=True)
     numbers["difference"] = difference(model, root, folder / "stream")
     numbers["workers"] = {}
     for count in options.workers:
@@ -140,27 +135,52 @@ def measure(folder: Path, options: argparse.Namespace) -> Numbers:
     return numbers
 
 
-def loop(options: argparse.Namespace, root: Path) -> float:
-    """Return slices a second of the plain loop: read a file, classify it, the next."""
-    model = load_classifier(options.model)
-    items = list(islice(walk(root), 300))
+def loop(options: argparse.Namespace, root: Path, **environment: str) -> Rate:
+    """Return what `one_by_one` measures in a process of its own, threads as they come."""
+    command = [sys.executable, __file__, "--loop", str(root)]
+    if options.model:
+        command += ["--model", str(options.model)]
+    plain = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, env=plain | environment, stdout=subprocess.PIPE, check=True)
+    rate, cpu_ms = json.loads(done.stdout)
+    return rate, cpu_ms
+
+
+def one_by_one(root: Path, model_path: Path | None) -> Rate:
+    """Measure the plain loop: read a file, classify it, write its row, the next."""
+    model = load_classifier(model_path)
+    items = list(islice(walk(root), _LOOP))
     opener = Opener(model.limits)
     model.classify(opener.read(items[0]))
-    start = time.perf_counter()
-    for item in items:
-        model.classify(opener.read(item))
-    return len(items) / (time.perf_counter() - start)
+    with tempfile.TemporaryFile("w", encoding="utf-8") as out:
+        start, busy = time.perf_counter(), time.process_time()
+        for item in items:
+            answer = model.classify(opener.read(item))
+            row = {"path": item.path, "verdict": answer.verdict, **answer.probabilities}
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+        seconds = time.perf_counter() - start
+    return len(items) / seconds, (time.process_time() - busy) / len(items) * 1000
 
 
-def stream(settings: JobSettings) -> tuple[float, dict[str, int]]:
-    """Return the rate in this process, and its memory after each quarter."""
-    seen: list[tuple[float, int, float]] = []
-    run_job(settings, None, lambda files: seen.append((time.perf_counter(), files, memory_mib())))
+def stream(settings: JobSettings) -> tuple[Rate, dict[str, int]]:
+    """Measure the rate in this process, and its memory after each quarter."""
+    seen: list[tuple[float, int]] = []
+    memory: list[float] = []
+    busy: list[float] = []
+
+    def told(files: int) -> None:
+        seen.append((time.perf_counter(), files))
+        memory.append(memory_mib())
+        busy.append(time.process_time())
+
+    run_job(settings, None, told)
     quarters = {
-        f"{share:.0%}": round(seen[max(0, int(len(seen) * share) - 1)][2])
+        f"{share:.0%}": round(memory[max(0, int(len(memory) * share) - 1)])
         for share in (0.25, 0.5, 0.75, 1.0)
     }
-    return _steady([(moment, files) for moment, files, _ in seen]), quarters
+    cpu_ms = (busy[-1] - busy[0]) / max(seen[-1][1] - seen[0][1], 1) * 1000
+    return (_steady(seen), cpu_ms), quarters
 
 
 def steady_rate(settings: JobSettings) -> float:
@@ -209,83 +229,6 @@ def difference(model: Classifier, root: Path, results: Path) -> float:
     return largest
 
 
-def document(text: str, numbers: Numbers) -> str:
-    """Return docs/scale.md with the numbers in its regions."""
-    regions = {"scale-cost": _cost, "scale-rates": _rates, "scale-paper": _paper}
-    return _REGION.sub(
-        lambda found: found[1] + regions[found["name"]](numbers) + found[3], text
-    )  # fmt: skip
-
-
-def _cost(n: Numbers) -> str:
-    total = sum(n["cost_ms"].values())
-    lines = ["| step of a slice | ms of one core | share |", "|---|---|---|"]
-    for name, value in n["cost_ms"].items():
-        lines.append(f"| {name} | {value:.2f} | {value / total:.0%} |")
-    lines.append(f"| all | {total:.2f} | |")
-    return "\n".join(lines) + "\n"
-
-
-def _rates(n: Numbers) -> str:
-    base = n["loop"]
-    one = n["workers"].get("1")
-    lines = [
-        f"{n['slices']:,} files ({n['images']}), half in folders and half in ZIPs, "
-        f"{n['cores']} cores ({n['processor']}), model {n['model']}, one run.",
-        "",
-        "| how | slices a second | of the one-by-one loop | of the straight line |",
-        "|---|---|---|---|",
-        f"| one by one, `classify` in a loop | {base:.1f} | 1.0 | |",
-        f"| stream, one process | {n['stream']:.1f} | {n['stream'] / base:.1f} | |",
-    ]
-    for count, rate in n["workers"].items():
-        line = f"{rate / (one * int(count)):.0%}" if one else ""
-        lines.append(f"| {count} Dask workers | {rate:.1f} | {rate / base:.1f} | {line} |")
-    for readers, rate in n["slow"].items():
-        lines.append(
-            f"| storage that answers in {n['slow_ms']:.0f} ms, {readers} readers | {rate:.1f} | "
-            f"{rate / base:.1f} | |"
-        )
-    memory = ", ".join(f"{value:,} MiB after {share}" for share, value in n["memory_mib"].items())
-    lines += ["", f"Most memory of the stream: {memory}. Largest difference of a probability to "
-              f"`classify` over a sample: {n['difference']:.1e}."]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _paper(n: Numbers) -> str:
-    rate = n["workers"].get("1") or n["stream"] / n["cores"]
-    hours = _ARCHIVE / rate / 3600
-    lines = [
-        f"One worker on one core judges {rate:.1f} slices a second: 10^8 slices are "
-        f"**{hours:,.0f} core-hours**.",
-        "",
-        "| workers | days |",
-        "|---|---|",
-    ]
-    lines += [f"| {count} | {hours / count / 24:.1f} |" for count in (1, 16, 64, 256)]
-    return "\n".join(lines) + "\n"
-
-
-def pictures_of(images: Path | None) -> list[bytes]:
-    """Return the files of a ZIP, or drawn heads."""
-    if images is not None:
-        with zipfile.ZipFile(images) as packed:
-            names = sorted(n for n in packed.namelist() if n.lower().endswith((".jpg", ".png")))
-            return [packed.read(name) for name in names]
-    return list(_drawn())
-
-
-def _drawn() -> Iterator[bytes]:
-    from PIL import Image
-
-    from brain_cnn.phantoms import draw_phantom
-
-    for place in range(40):
-        file = io.BytesIO()
-        Image.fromarray(draw_phantom(LABELS[place % 4], place)).save(file, "JPEG")
-        yield file.getvalue()
-
-
 def _slowly(read: Callable[[Opener, Item], bytes]) -> Callable[[Opener, Item], bytes]:
     def slow(opener: Opener, item: Item) -> bytes:
         time.sleep(_SLOW_MS / 1000)
@@ -306,11 +249,6 @@ def processor() -> str:
     except OSError:
         found = None
     return found[1].strip() if found else platform.machine()
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def say(name: str, rate: float) -> None:

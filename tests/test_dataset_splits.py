@@ -12,8 +12,8 @@ from realdata import REAL_DATA, ZIP_NAME, needs_real_data
 
 from brain_cnn.dataset.index import ImageRecord, index_images
 from brain_cnn.dataset.locate import locate_data
+from brain_cnn.dataset.protocol import COLUMNS as PROTOCOL_COLUMNS
 from brain_cnn.dataset.splits import (
-    PROTOCOL_COLUMNS,
     Split,
     grouped_split,
     label_conflicts,

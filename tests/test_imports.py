@@ -24,6 +24,7 @@ SERVING = (
     "familiarity.gate",
     "familiarity.features",
     "familiarity.trust",
+    "conformal",
     "calibration",
     "bundle",
     "engine",

@@ -14,7 +14,8 @@ import scale_benchmark
 NUMBERS = {
     "slices": 20000, "images": "real slices, repeated", "cores": 2, "processor": "P",
     "model": "m 1", "cost_ms": {"read": 0.1, "decode": 0.4, "prepare": 1.5, "network": 8.0},
-    "loop": 50.0, "stream": 120.0, "memory_mib": {"25%": 300, "100%": 310}, "difference": 1e-7,
+    "loop": 50.0, "loop_cpu_ms": 25.0, "loop_one": 55.0, "stream": 120.0, "stream_cpu_ms": 15.0,
+    "memory_mib": {"25%": 300, "100%": 310}, "difference": 1e-7,
     "workers": {"1": 100.0, "2": 180.0}, "slow_ms": 20.0, "slow": {"1": 40.0, "16": 110.0},
 }  # fmt: skip
 
@@ -33,7 +34,8 @@ def test_core_hours_and_straight_line_follow_from_the_rates():
     )  # fmt: skip
     assert "**278 core-hours**" in text  # 10^8 / 100 / 3600
     assert "| 2 Dask workers | 180.0 | 3.6 | 90% |" in text
-    assert "| stream, one process | 120.0 | 2.4 | |" in text and "| network | 8.00 | 80% |" in text
+    assert "| stream, one process | 120.0 | 2.40 | |" in text and "| network | 8.00 | 80% |" in text
+    assert "keeps 1.80 cores busy, and 25.0 ms in the loop, which keeps 1.25." in text
 
 
 def test_benchmark_measures_what_the_document_says(tmp_path):

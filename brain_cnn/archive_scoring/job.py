@@ -85,7 +85,9 @@ def run_job(
 ) -> JobResult:
     """Score an archive, or what an earlier run left of it.
 
-    Every file gets exactly one row, in whatever way earlier runs ended.
+    Every file gets exactly one row, in whatever way earlier runs ended. Batches are judged in
+    threads, one for each core: start the process with OMP_NUM_THREADS=1, as `scripts/predict.py`
+    does, or the threads of NumPy's own products get in their way.
 
     Args:
         progress: where the progress goes; None means nowhere.

@@ -114,7 +114,9 @@ class Results:
         path = self.folder / _ABOUT
         if path.exists():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))["settings"]
+                about = json.loads(path.read_text(encoding="utf-8"))
+                found = about["settings"]
+                columns = [*about["columns"], *about["slice_columns"]]
             except (ValueError, KeyError, TypeError) as error:
                 raise SettingsError(
                     "bad-results",
@@ -129,6 +131,12 @@ class Results:
                         f"{found.get(name)!r}, this run has {value!r}.",
                         "Use the same options, or give another folder with --out.",
                     )
+            if columns != [*COLUMNS, *SLICE_COLUMNS]:
+                raise SettingsError(
+                    "other-results",
+                    f"The results in {self.folder} have other columns than this version writes.",
+                    "Go on with the version that began them, or give another folder with --out.",
+                )
             return
         others = [p.name for p in self.folder.iterdir() if p.name != _LOCK]
         if any(not name.endswith(UNFINISHED) for name in others):

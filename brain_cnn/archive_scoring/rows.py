@@ -8,6 +8,7 @@ from brain_cnn.archive_scoring.walk import Item
 from brain_cnn.bundle import Bundle
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.render.study_json import trust_json
 from brain_cnn.study import StudyDiagnosis
 
 Row = dict[str, Any]
@@ -25,6 +26,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "coverage": ("number", "the promise of the prediction set"),
     "familiarity": ("number", "0 to 1, higher is more like what the model knows"),
     "failed_checks": ("text", "checks of familiarity that failed, + between"),
+    "trust": ("number", "0 to 1, would the label hold on another scanner, as the model estimates"),
+    "trust_limit": ("number", "trust that confident needs; a single class with less is uncertain"),
     "strongest_slice": ("whole", "the slice with the strongest evidence, from 0"),
     "familiar_slices": ("whole", "how many slices are familiar"),
     "modality": ("text", "of the DICOM header, where it is said"),
@@ -46,6 +49,7 @@ SLICE_COLUMNS: dict[str, tuple[str, str]] = {
     **{name: COLUMNS[name] for name in ("verdict", "label", "confidence")},
     **{f"p_{n}": COLUMNS[f"p_{n}"] for n in LABELS},
     **{name: COLUMNS[name] for name in ("prediction_set", "familiarity", "failed_checks")},
+    **{name: COLUMNS[name] for name in ("trust", "trust_limit")},
     "disclaimer": COLUMNS["disclaimer"],
 }
 """Columns of the table of slices."""
@@ -74,6 +78,7 @@ def row_of(item: Item, result: StudyDiagnosis | ScanError, bundle: Bundle) -> Ro
         "coverage": result.coverage,
         "familiarity": telling.familiarity,
         "failed_checks": _failed(telling.reasons),
+        **trust_json(result),
         "strongest_slice": result.strongest,
         "familiar_slices": result.familiar_count,
         "modality": facts.modality or None,
@@ -100,6 +105,7 @@ def slice_rows(item: Item, result: StudyDiagnosis | ScanError) -> list[Row]:
             "prediction_set": "+".join(one.prediction_set),
             "familiarity": one.familiarity,
             "failed_checks": _failed(one.reasons),
+            **trust_json(one),
             "disclaimer": DISCLAIMER,
         }
         for one, position in zip(result.slices, result.positions_mm, strict=True)

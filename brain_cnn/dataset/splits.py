@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +13,10 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset.fingerprint import recognise_release
 from brain_cnn.dataset.index import ImageRecord
+from brain_cnn.dataset.protocol import read_protocol
 from brain_cnn.errors import DatasetError
 from brain_cnn.labels import LABELS, label_from_folder
 
-PROTOCOL_COLUMNS = (
-    "path",
-    "class",
-    "copy_group",
-    "representative",
-    "similarity_group",
-    "label_conflict",
-    "protocol_split",
-)
 _PARTS = ("train", "val", "test")
 
 _LEAKY_7019 = (
@@ -106,7 +97,7 @@ def official_split(
 
 
 def protocol_split(records: Sequence[ImageRecord], csv_path: Path) -> Split:
-    """Split by a CSV with the columns `PROTOCOL_COLUMNS` and, optionally, `suspect`.
+    """Split by a CSV with the columns `protocol.COLUMNS` and, optionally, `suspect`.
 
     Kept is one representative of each copy group; dropped are empty splits, label conflicts,
     suspects, and images that the CSV does not know.
@@ -115,7 +106,7 @@ def protocol_split(records: Sequence[ImageRecord], csv_path: Path) -> Split:
         DatasetError: the CSV cannot be read, lacks a column, contradicts a label, knows none
             of the images, leaves a part empty, or puts one group into two parts.
     """
-    rows = _read_protocol(csv_path)
+    rows = read_protocol(csv_path)
     parts: dict[str, list[int]] = {part: [] for part in _PARTS}
     groups = []
     for position, record in enumerate(records):
@@ -253,26 +244,6 @@ def _draw_part(missing: NDArray[np.float64], rng: np.random.Generator) -> int:
     if lacks.sum() <= 0:
         return int(np.argmax(missing))
     return int(rng.choice(len(lacks), p=lacks / lacks.sum()))
-
-
-def _read_protocol(csv_path: Path) -> dict[str, dict[str, str]]:
-    try:
-        with csv_path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = {row["path"]: row for row in reader} if "path" in columns else {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(
-            "protocol-unreadable", f"The protocol {csv_path} cannot be read: {error}."
-        ) from error
-    missing = [column for column in PROTOCOL_COLUMNS if column not in columns]
-    if missing:
-        raise DatasetError(
-            "protocol-columns",
-            f"The protocol lacks the column {', '.join(missing)}.",
-            f"It needs {', '.join(PROTOCOL_COLUMNS)}.",
-        )
-    return rows
 
 
 def _is_kept(row: dict[str, str]) -> bool:

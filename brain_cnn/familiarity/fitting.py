@@ -25,7 +25,7 @@ _COMPONENTS = 160
 _DECAY = 3.0
 _STRANGERS = 4700
 _KNOWN_STRANGERS = 1500
-_HIDDEN, _NETWORKS, _EPOCHS = 96, 3, 12
+_HIDDEN, _NETWORKS, _EPOCHS = 96, 6, 12
 
 
 def describe_pictures(pictures: Sequence[Picture], size: int) -> NDArray[np.float32]:

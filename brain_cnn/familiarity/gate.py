@@ -62,7 +62,7 @@ class Appearance:
 
     def values_of_scaled(self, scaled: Floats) -> tuple[Floats, Floats]:
         """Return what `values` returns, of descriptors that went through `scaled`."""
-        return residual(scaled, self.axes), self.likeness(scaled)
+        return residual(scaled.astype(self.axes.dtype), self.axes), self.likeness(scaled)
 
     def scaled(self, looks: NDArray[np.floating]) -> Floats:
         """Return descriptors (N, K) in standard deviations, at most 6 of them."""
@@ -70,7 +70,8 @@ class Appearance:
 
     def likeness(self, scaled: Floats) -> Floats:
         """Return the log odds (N,) of being a stranger."""
-        inner = np.maximum(scaled @ self.hidden[:-1] + self.hidden[-1], 0.0)
+        points = scaled.astype(self.hidden.dtype)
+        inner = np.maximum(points @ self.hidden[:-1] + self.hidden[-1], 0.0)
         return inner @ self.output[:-1] + self.output[-1]
 
     def excess(self, values: Floats) -> Floats:
@@ -91,7 +92,9 @@ class Appearance:
         """
         if not any(name.startswith("looks_") for name in arrays):
             return None
-        made = cls(**{name: arrays[f"looks_{name}"].astype(np.float64) for name in _FIELDS})
+        # The large ones stay as they were saved: their products are what a slice waits for.
+        wide = {name: np.float32 if name in ("axes", "hidden") else np.float64 for name in _FIELDS}
+        made = cls(**{name: arrays[f"looks_{name}"].astype(wide[name]) for name in _FIELDS})
         made.excess(np.column_stack([np.zeros(1), *made.values(made.mean[None])]))
         return made
 

@@ -16,6 +16,7 @@ from brain_cnn.classifier import SeriesAnswer
 from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.render.study_json import trust_json
 from brain_cnn.study import StudyDiagnosis
 
 COLUMNS: dict[str, str] = {
@@ -33,10 +34,14 @@ COLUMNS: dict[str, str] = {
     "familiar": "yes or no: is the slice like those that the model knows",
     "familiarity": "0 to 1, higher is more like them",
     "failed_checks": "checks of familiarity that failed, with + between them",
+    "trust": "0 to 1, whether the label would hold on another scanner, by the model's own "
+    "estimate; empty where it has none",
+    "trust_limit": "trust that confident needs; a single class with less is uncertain",
     "study_verdict": "of the whole series; empty where it has one slice",
     "study_label": "the likeliest class of the series; a guess where its verdict is unfamiliar",
     "study_confidence": "its probability, 0 to 1",
     **{f"study_p_{label}": f"probability of {label} for the series" for label in LABELS},
+    "study_trust": "trust of the series, as of a slice; its limit is trust_limit",
     "format": "what the content of the file is",
     "error": "why there is no answer; the other columns are then empty",
     "model": "name and version",
@@ -105,6 +110,7 @@ def _slice_cells(diagnosis: Diagnosis) -> dict[str, Any]:
         "familiar": diagnosis.familiar,
         "familiarity": diagnosis.familiarity,
         "failed_checks": "+".join(c["check"] for c in diagnosis.reasons if c["failed"]),
+        **trust_json(diagnosis),
     }
 
 
@@ -114,6 +120,7 @@ def _study_cells(study: StudyDiagnosis) -> dict[str, Any]:
         "study_label": study.label,
         "study_confidence": study.confidence,
         **{f"study_p_{label}": study.probabilities[label] for label in LABELS},
+        "study_trust": trust_json(study)["trust"],
     }
 
 

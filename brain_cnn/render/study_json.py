@@ -29,15 +29,23 @@ def scan_json(scan: Scan) -> dict[str, Any]:
     }
 
 
+def trust_json(said: Diagnosis | StudyDiagnosis) -> dict[str, float | None]:
+    """Return `trust` and `trust_limit`, both null where the model has no trust."""
+    limit = said.trust_limit
+    return {"trust": None if limit is None else said.trust, "trust_limit": limit}
+
+
 def study_json(study: StudyDiagnosis) -> dict[str, Any]:
     """Return the answer for a whole series or volume."""
     return {
         "verdict": study.verdict,
+        "verdict_reason": study.verdict_reason,
         "label": study.label,
         "confidence": study.confidence,
         "probabilities": study.probabilities,
         "prediction_set": list(study.prediction_set),
         "coverage": study.coverage,
+        **trust_json(study),
         "slice_count": len(study.slices),
         "familiar_slices": study.familiar_count,
         "evidence_slices": list(study.evidence_slices),
@@ -63,6 +71,7 @@ def slice_json(diagnosis: Diagnosis, study: StudyDiagnosis) -> dict[str, Any]:
         "prediction_set": list(diagnosis.prediction_set),
         "familiar": diagnosis.familiar,
         "familiarity": diagnosis.familiarity,
+        **trust_json(diagnosis),
         "evidence": {n: float(p) for n, p in zip(LABELS, curve, strict=True)} if known else None,
     }
 
@@ -86,5 +95,7 @@ def said_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "familiar": diagnosis.familiar,
         "familiarity": diagnosis.familiarity,
         "reasons": list(diagnosis.reasons),
+        **trust_json(diagnosis),
         "verdict": diagnosis.verdict,
+        "verdict_reason": diagnosis.verdict_reason,
     }

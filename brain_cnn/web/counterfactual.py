@@ -42,7 +42,8 @@ def counterfactual() -> Response:
 
     Answer (JSON): `slice_index`; `region_pixels` and `region_share` (of the head, 0..1);
     `before` and `after`, each with `label`, `confidence`, `probabilities`,
-    `prediction_set`, `coverage`, `familiar`, `familiarity`, `reasons`, `verdict`;
+    `prediction_set`, `coverage`, `familiar`, `familiarity`, `reasons`, `trust`,
+    `trust_limit`, `verdict`, `verdict_reason`;
     `change`, after - before of each probability; `filled_png`, a data URI of the slice as
     it was judged again, at most 768 pixels long; `model`; `timing_ms`; `disclaimer`.
 

@@ -167,6 +167,8 @@ def _view(
             }
             for label in ranked
         ],
+        # Several labels speak for themselves: the headline and the set name them.
+        "trust_reason": said.verdict_reason if len(said.prediction_set) == 1 else "",
         "place": evidence_place(diagnosis, said.label),
         "overlay_uri": "" if viewer else png_data_uri(overlay(diagnosis, said.label)),
         "measured": class_error(said.label),

@@ -146,6 +146,7 @@ def _sentences(
         f"Probability {percent(said.confidence)}. Prediction set: {names}; sets like this "
         f"hold the truth in {said.coverage * 100:.0f} % of slices like those the model was "
         "calibrated on.",
+        said.verdict_reason,
     ]
     if many:
         found = ranges(study.evidence_slices)

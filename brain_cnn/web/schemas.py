@@ -69,6 +69,21 @@ LABEL_SET = array(
     LABEL, "Labels that hold the truth with the promised coverage.", minItems=1, uniqueItems=True
 )
 VERDICT = text("Look at it first.", enum=[CONFIDENT, UNCERTAIN, UNFAMILIAR])
+_TRUST: dict[str, Schema] = {
+    "trust": either(
+        SHARE,
+        NULL,
+        description="Whether the label would hold on another scanner, by the model's own "
+        "estimate; null where it has none. One label in the set and a trust below trust_limit "
+        "is uncertain.",
+    ),
+    "trust_limit": either(
+        number(minimum=0),
+        NULL,
+        description="Trust that confident needs; above 1 no trust is enough.",
+    ),
+}
+_WHY = {"verdict_reason": text("Why the verdict is what it is, in words for a person.")}
 DISCLAIMER = text("For research and education only.")
 
 
@@ -86,6 +101,7 @@ def _said(about: str) -> dict[str, Schema]:
         "prediction_set": LABEL_SET,
         "familiar": yes_no("Whether the picture is like those that the model learned from."),
         "familiarity": SHARE | {"description": "Higher is more like them."},
+        **_TRUST,
         "verdict": VERDICT,
     }
 
@@ -122,6 +138,7 @@ SCHEMAS: dict[str, Schema] = {
         _said("of the most telling slice")
         | _COVERAGE
         | _REASONS
+        | _WHY
         | {
             "slice_index": whole("Which slice, from 0.", minimum=0),
             "slice_count": whole("Slices of the series.", minimum=1),
@@ -151,11 +168,13 @@ SCHEMAS: dict[str, Schema] = {
         "The answer for a whole series or volume.",
         {
             "verdict": VERDICT,
+            **_WHY,
             "label": LABEL,
             "confidence": SHARE,
             "probabilities": per_label(SHARE),
             "prediction_set": LABEL_SET,
             **_COVERAGE,
+            **_TRUST,
             "slice_count": whole(minimum=1),
             "familiar_slices": whole(minimum=0),
             "evidence_slices": array(whole(minimum=0), "Slices that show a tumour."),
@@ -195,7 +214,9 @@ SCHEMAS: dict[str, Schema] = {
         {"label": LABEL, "png": text("A data URI.", pattern="^data:image/png;base64,")},
     ),
     "HeatmapGrids": shape("Grad-CAM of each class on the network's grid.", _HEAT_GRID),
-    "Said": shape("What is said of one slice.", _said("of the slice") | _COVERAGE | _REASONS),
+    "Said": shape(
+        "What is said of one slice.", _said("of the slice") | _COVERAGE | _REASONS | _WHY
+    ),
     "Counterfactual": shape(
         "The same slice as it is and without a region.",
         {
