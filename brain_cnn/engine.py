@@ -144,5 +144,16 @@ def make_engine(bundle: Bundle, kind: str = "onnx", threads: int | None = None) 
     )
 
 
+def hold_blas(threads: int) -> None:
+    """Let NumPy's BLAS use at most `threads` threads, in the whole process.
+
+    The products beside the network are small. With more threads, those that have done their
+    part wait for the next product by spinning, on the cores that the network needs next.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads, user_api="blas")
+
+
 def _empty_batch(bundle: Bundle) -> NDArray[np.float32]:
     return np.zeros((1, bundle.input_size, bundle.input_size, 1), np.float32)

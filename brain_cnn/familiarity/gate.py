@@ -94,7 +94,8 @@ class Appearance:
             return None
         # The large ones stay as they were saved: their products are what a slice waits for.
         wide = {name: np.float32 if name in ("axes", "hidden") else np.float64 for name in _FIELDS}
-        made = cls(**{name: arrays[f"looks_{name}"].astype(wide[name]) for name in _FIELDS})
+        parts: dict[str, Any] = {n: arrays[f"looks_{n}"].astype(wide[n]) for n in _FIELDS}
+        made = cls(**parts)
         made.excess(np.column_stack([np.zeros(1), *made.values(made.mean[None])]))
         return made
 
