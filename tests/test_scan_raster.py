@@ -10,6 +10,7 @@ from conftest import encode
 from PIL import Image
 
 from brain_cnn.errors import ScanError
+from brain_cnn.phantoms import draw_phantom
 from brain_cnn.scan import ScanLimits, read_scan
 from brain_cnn.scan.display import window_to_uint8
 from brain_cnn.scan.raster import decode_raster
@@ -270,3 +271,16 @@ def test_any_mutation_is_a_scan_or_a_scan_error():
         except ScanError:
             continue
         assert scan.slices[0].pixels.ndim == 2
+
+
+def test_grey_jpeg_saved_as_colour_reads_as_its_colours_say():
+    grey = Image.fromarray(draw_phantom("glioma", 3)).resize((512, 384))
+    tinted = np.array(grey.convert("RGB"))
+    tinted[40:80, 40:120] = (200, 60, 30)  # a mark in colour: then all colours count
+    for picture in (grey.convert("RGB"), Image.fromarray(tinted)):
+        for subsampling in (0, 2):
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=90, subsampling=subsampling)
+            colours = Image.open(io.BytesIO(file.getvalue()))
+            assert colours.mode == "RGB"
+            assert np.array_equal(decode_raster(file.getvalue()), np.array(colours.convert("L")))
