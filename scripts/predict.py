@@ -29,9 +29,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-# Before NumPy is loaded: the products of a slice are too small to be shared among threads. In an
-# archive, where several batches are judged at once, those threads cost half again as much
-# processor time as everything else together.
+# Before NumPy is loaded, so that its threads are never started: `load_classifier` would hold them
+# to one all the same, since the products of a slice are too small to be shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from brain_cnn.classifier import Classifier, Progress, load_classifier

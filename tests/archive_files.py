@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import encode
 from scanfiles import dicom, nifti
 
-from brain_cnn.archive_scoring import JobSettings, read_rows, walk
+from brain_cnn.archive_scoring import JobSettings, read_rows, run_job, walk
 from brain_cnn.phantoms import draw_phantom
 
 
@@ -67,6 +68,26 @@ def job(archive, out, model, **options):
     return JobSettings(
         archive, out, model, form=form, part_files=options.pop("part_files", 16), **options
     )
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Return six files of drawn slices."""
+    return draw_pictures()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Return a folder with pictures, a volume, ZIPs, and what hospitals leave lying about."""
+    return make_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="module")
+def scored(archive, confident_bundle, tmp_path_factory):
+    """Return the results of an undisturbed run."""
+    out = tmp_path_factory.mktemp("scored")
+    run_job(job(archive, out, confident_bundle), None)
+    return out
 
 
 def rows_of(out):

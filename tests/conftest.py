@@ -27,7 +27,7 @@ from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "archive_files"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,9 +10,7 @@ from archive_files import (
     FILES,
     WRONG,
     check_complete,
-    draw_pictures,
     job,
-    make_archive,
     rows_of,
 )
 
@@ -22,26 +20,6 @@ from brain_cnn.archive_scoring.progress import Progress
 from brain_cnn.archive_scoring.rows import SLICE_COLUMNS
 from brain_cnn.archive_scoring.walk import Item, key_of
 from brain_cnn.labels import DISCLAIMER, LABELS
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """Return six files of drawn slices."""
-    return draw_pictures()
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """Return a folder with pictures, a volume, ZIPs, and what hospitals leave lying about."""
-    return make_archive(tmp_path_factory.mktemp("archive"))
-
-
-@pytest.fixture(scope="module")
-def scored(archive, confident_bundle, tmp_path_factory):
-    """Return the results of an undisturbed run."""
-    out = tmp_path_factory.mktemp("scored")
-    run_job(job(archive, out, confident_bundle), None)
-    return out
 
 
 def test_walk_meets_every_file_once_in_a_fixed_order(archive):

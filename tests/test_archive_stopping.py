@@ -12,34 +12,12 @@ from archive_files import (
     FILES,
     WRONG,
     check_complete,
-    draw_pictures,
     job,
-    make_archive,
 )
 from conftest import ROOT
 
 from brain_cnn.archive_scoring import ScoreSettings, read_rows, run_job
 from brain_cnn.errors import SettingsError
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """Return six files of drawn slices."""
-    return draw_pictures()
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """Return a folder with pictures, a volume, ZIPs, and what hospitals leave lying about."""
-    return make_archive(tmp_path_factory.mktemp("archive"))
-
-
-@pytest.fixture(scope="module")
-def scored(archive, confident_bundle, tmp_path_factory):
-    """Return the results of an undisturbed run."""
-    out = tmp_path_factory.mktemp("scored")
-    run_job(job(archive, out, confident_bundle), None)
-    return out
 
 
 def test_second_run_judges_nothing_and_knows_the_count(scored, archive, confident_bundle):

@@ -86,8 +86,7 @@ def run_job(
     """Score an archive, or what an earlier run left of it.
 
     Every file gets exactly one row, in whatever way earlier runs ended. Batches are judged in
-    threads, one for each core: start the process with OMP_NUM_THREADS=1, as `scripts/predict.py`
-    does, or the threads of NumPy's own products get in their way.
+    threads, one for each core; `load_classifier` holds NumPy's BLAS to one thread for that.
 
     Args:
         progress: where the progress goes; None means nowhere.
