@@ -3,6 +3,7 @@
 # make train   train on DATA (a folder, a ZIP or a link), write the model to OUT
 # make lint    what `make test` checks before the tests
 # make lock    the exact versions again, from requirements*.txt
+# make audit   known holes in what is served (pip-audit; asks the package registry)
 # make bench   measure everything beside the usual way, write docs/benchmark.*; 15 minutes on
 #              an idle machine (more engines: pip install -r requirements-bench.txt)
 # make image   the container image without a container engine, tried (root, Debian)
@@ -19,7 +20,7 @@ ARGS ?=
 SERVE := .venv-serve
 DEV := .venv
 
-.PHONY: serve test train lint lock bench image clean
+.PHONY: serve test train lint lock audit bench image clean
 .DEFAULT_GOAL := serve
 
 serve: $(SERVE)/ready
@@ -46,7 +47,13 @@ lock: $(DEV)/ready
 	$(DEV)/bin/pip install --quiet uv
 	for name in serve dev; do UV_CUSTOM_COMPILE_COMMAND="make lock" \
 	  $(DEV)/bin/uv pip compile --universal --python-version 3.11 --quiet \
+	  $$(test $$name = dev || echo --generate-hashes) \
 	  requirements-$$name.txt --output-file requirements-$$name.lock || exit 1; done
+
+# Strict: a package that the registry in use knows no advisories of is a failure, not a pass.
+audit: $(DEV)/ready
+	$(DEV)/bin/pip install --quiet pip-audit
+	$(DEV)/bin/pip-audit --strict --disable-pip --requirement requirements-serve.lock
 
 $(SERVE)/ready: requirements-serve.lock | python
 	$(PYTHON) -m venv $(SERVE)

@@ -116,6 +116,13 @@ def test_lock_names_no_host_and_no_machine(name):
     assert {r.lower() for r in re.findall(r"^([\w-]+)[>=]", wanted, re.MULTILINE)} <= pinned
 
 
+def test_each_package_that_is_served_is_locked_to_its_files():
+    text = (ROOT / "requirements-serve.lock").read_text()
+    packages = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert len(packages) > 25
+    assert [p.split()[0] for p in packages if "--hash=sha256:" not in p] == []
+
+
 def test_serving_lock_holds_no_tensorflow():
     text = (ROOT / "requirements-serve.lock").read_text()
     assert not re.search(r"^(tensorflow|keras|torch|matplotlib|scikit-learn)==", text, re.MULTILINE)
