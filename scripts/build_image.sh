@@ -1,9 +1,10 @@
 #!/bin/sh
 # Build the container image without a container engine, start what was built, and try it.
 #
-#   scripts/build_image.sh [-b BASE] [-w FOLDER] [-s SUITE] [-k]
+#   scripts/build_image.sh [-b BASE] [-e ENGINE] [-w FOLDER] [-s SUITE] [-k]
 #
 #   -b BASE    base image to pull; without it a Debian base is made with debootstrap
+#   -e ENGINE  ncnn, onnx (at most 700 MB), or tensorflow
 #   -w FOLDER  where base, store and root file system go; without it a new temporary one
 #   -s SUITE   the Debian release of that base (bookworm: Python 3.11)
 #   -k         keep the root file system that was tried, and say where it is
@@ -12,16 +13,22 @@
 # machine (/etc/pip.conf, PIP_*, the certificates) are lent to the build and not kept.
 set -eu
 
-base='' work='' suite=bookworm keep=no
-while getopts b:w:s:k option; do
+base='' engine=ncnn work='' suite=bookworm keep=no
+while getopts b:e:w:s:k option; do
   case $option in
     b) base=$OPTARG ;;
+    e) engine=$OPTARG ;;
     w) work=$OPTARG ;;
     s) suite=$OPTARG ;;
     k) keep=yes ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
+case $engine in
+  ncnn | onnx) image=localhost/brain-cnn:latest ;;
+  tensorflow) image=localhost/brain-cnn:tf ;;
+  *) echo "-e $engine: ncnn, onnx or tensorflow" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.."
 say() { printf '\n== %s\n' "$*"; }
 for tool in buildah debootstrap chroot unshare; do
@@ -68,20 +75,22 @@ if command -v pip >/dev/null; then
   done
 fi
 buildah_ bud --isolation chroot --format docker --layers=false --build-arg BASE="$base" \
-  --pull-never "$@" --tag localhost/brain-cnn:latest .
+  --build-arg ENGINE="$engine" --pull-never "$@" --tag "$image" .
 
 say "what was built"
 buildah_ inspect --type image --format \
   'user {{.Docker.Config.User}}  signal {{.Docker.Config.StopSignal}}  ports {{.Docker.Config.ExposedPorts}}  health {{.Docker.Config.Healthcheck.Test}}{{"\n"}}' \
-  localhost/brain-cnn:latest
-container=$(buildah_ from --pull-never localhost/brain-cnn:latest)
+  "$image"
+container=$(buildah_ from --pull-never "$image")
 root=$(buildah_ mount "$container")
 size=$(du -sm --apparent-size "$root" | cut -f1)
-echo "unpacked: $size MB (limit 700)"
+limit=700
+[ "$engine" != tensorflow ] || limit=4000  # TensorFlow alone is three times what all the rest is
+echo "unpacked: $size MB (limit $limit)"
 
 say "try it: read-only root, no rights, no network but its own loopback"
 status=0
-unshare --mount --net --pid --fork --kill-child sh "$PWD/scripts/try_image.sh" "$root" || status=$?
+unshare --mount --net --pid --fork --kill-child sh "$PWD/scripts/try_image.sh" "$root" "$engine" || status=$?
 
 if [ "$keep" = yes ]; then
   echo "kept: $root"
@@ -89,5 +98,5 @@ else
   buildah_ umount "$container" >/dev/null
   buildah_ rm "$container" >/dev/null
 fi
-[ "$status" = 0 ] && [ "$size" -le 700 ] || { say "FAILED"; exit 1; }
-say "the image localhost/brain-cnn:latest is good"
+[ "$status" = 0 ] && [ "$size" -le "$limit" ] || { say "FAILED"; exit 1; }
+say "the image $image is good"

@@ -3,6 +3,7 @@
 # orchestrator and a person ask. Called by build_image.sh inside namespaces of its own.
 set -eu
 root=$1
+engine=${2:-ncnn}
 user=10001
 
 mount --make-rprivate /
@@ -27,7 +28,8 @@ PY
 # By exec, so that a signal reaches the program itself: call it in a subshell.
 run() {
   exec chroot "$root" /usr/bin/env -i PATH=/opt/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 BRAIN_CNN_BIND=0.0.0.0:8000 \
+    PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 BRAIN_CNN_ENGINE="$engine" \
+    BRAIN_CNN_BIND=0.0.0.0:8000 \
     /usr/bin/setpriv --reuid $user --regid $user --clear-groups --bounding-set=-all \
     --inh-caps=-all --no-new-privs /bin/sh -c "cd /app && $1"
 }
