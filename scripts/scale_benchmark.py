@@ -61,9 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     add("--model", type=Path)
     add("--check", action="store_true")
     add("--loop", type=Path, help=argparse.SUPPRESS)  # the loop, in a process of its own
+    add("--threads", type=int, help=argparse.SUPPRESS)  # of its network
     options = parser.parse_args(arguments)
     if options.loop:
-        print(json.dumps(one_by_one(options.loop, options.model)))
+        print(json.dumps(one_by_one(options.loop, options.model, options.threads)))
         return 0
     if not options.check:
         with tempfile.TemporaryDirectory() as folder:
@@ -93,8 +94,8 @@ def measure(folder: Path, options: argparse.Namespace) -> Numbers:
     }
     loops = [loop(options, root)]
     say("one by one", loops[0][0])
-    numbers["loop_one"] = loop(options, root, OMP_NUM_THREADS="1")[0]
-    say("one by one, OMP_NUM_THREADS=1", numbers["loop_one"])
+    numbers["loop_one"] = loop(options, root, threads=1)[0]
+    say("one by one, the network on one core", numbers["loop_one"])
 
     def job(name: str, **changes: Any) -> JobSettings:
         return JobSettings(
@@ -109,7 +110,8 @@ def measure(folder: Path, options: argparse.Namespace) -> Numbers:
     numbers["loop"], numbers["loop_cpu_ms"] = (
         float(np.mean(values)) for values in zip(*loops, strict=True)
     )
-    print(f"stream: {numbers['stream'] / numbers['loop']:.2f} of the loop's rate", flush=True)
+    for name in ("loop", "loop_one"):
+        print(f"stream: {numbers['stream'] / numbers[name]:.2f} of {name}", flush=True)
     numbers["difference"] = difference(model, root, folder / "stream")
     numbers["workers"] = {}
     for count in options.workers:
@@ -135,20 +137,22 @@ def measure(folder: Path, options: argparse.Namespace) -> Numbers:
     return numbers
 
 
-def loop(options: argparse.Namespace, root: Path, **environment: str) -> Rate:
-    """Return what `one_by_one` measures in a process of its own, threads as they come."""
+def loop(options: argparse.Namespace, root: Path, threads: int | None = None) -> Rate:
+    """Return what `one_by_one` measures in a process of its own; None: threads as they come."""
     command = [sys.executable, __file__, "--loop", str(root)]
     if options.model:
         command += ["--model", str(options.model)]
+    if threads:
+        command += ["--threads", str(threads)]
     plain = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(command, env=plain | environment, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, env=plain, stdout=subprocess.PIPE, check=True)
     rate, cpu_ms = json.loads(done.stdout)
     return rate, cpu_ms
 
 
-def one_by_one(root: Path, model_path: Path | None) -> Rate:
+def one_by_one(root: Path, model_path: Path | None, threads: int | None) -> Rate:
     """Measure the plain loop: read a file, classify it, write its row, the next."""
-    model = load_classifier(model_path)
+    model = load_classifier(model_path, threads=threads)
     items = list(islice(walk(root), _LOOP))
     opener = Opener(model.limits)
     model.classify(opener.read(items[0]))
