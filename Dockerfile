@@ -1,6 +1,6 @@
 # Brain CNN, served by gunicorn as a user without rights.
 #
-#   docker build -t brain-cnn .                                   ONNX Runtime (default)
+#   docker build -t brain-cnn .                                   ncnn (default)
 #   docker build -t brain-cnn:tf --build-arg ENGINE=tensorflow .  loads the .keras instead
 #   docker run --rm -p 8000:8000 --read-only --tmpfs /tmp --cap-drop ALL brain-cnn
 #
@@ -12,7 +12,7 @@ ARG BASE=python:3.12-slim
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
-ARG ENGINE=onnx
+ARG ENGINE=ncnn
 WORKDIR /app
 COPY requirements-serve.lock requirements-dev.lock /build/
 # Wheels only: no compiler is needed, and none is left behind.
@@ -35,7 +35,7 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-has
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-ARG ENGINE=onnx
+ARG ENGINE=ncnn
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="Brain CNN" \
       org.opencontainers.image.description="Brain MRI slice to tumour class, confidence and Grad-CAM; research and education only" \

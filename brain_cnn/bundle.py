@@ -1,6 +1,7 @@
 """The model folder: what is in it, how it is written, and the checks before it is used.
 
-brain_cnn.onnx  brain_cnn.keras  calibration.json  familiarity.npz   listed in
+brain_cnn.keras  brain_cnn.onnx  brain_cnn.ncnn.*    the network, for each engine
+calibration.json  familiarity.npz                   both lines are listed in
 bundle.json     labels in order, input size, preprocessing version, SHA-256 of each file
 metrics.json  predictions/  figures/  MODEL_CARD.md                  not needed to serve
 """
@@ -27,6 +28,7 @@ BUNDLE_FORMAT = 1
 
 ONNX_NAME = "brain_cnn.onnx"
 KERAS_NAME = "brain_cnn.keras"
+NCNN_NAMES = ("brain_cnn.ncnn.param", "brain_cnn.ncnn.bin")
 MODEL_ENV = "BRAIN_CNN_MODEL"
 
 # Found from the package's own place, so that it works from any working directory.
@@ -45,7 +47,8 @@ class Bundle:
         labels: class names in the order of the network's outputs; always `LABELS`.
         input_size: side of the network's input, pixels.
         preprocess_version: the `prepare` it was trained with; always ours.
-        onnx_path, keras_path: the same network for the two engines.
+        onnx_path, keras_path: the same network for these two engines.
+        ncnn_paths: graph and weights for ncnn; None in a bundle without them.
         calibration: temperature, prediction sets and the familiarity gate.
         info: everything in bundle.json.
         name, version: what the model calls itself.
@@ -58,6 +61,7 @@ class Bundle:
     preprocess_version: int
     onnx_path: Path
     keras_path: Path
+    ncnn_paths: tuple[Path, Path] | None
     calibration: Calibration
     info: dict[str, Any]
     name: str
@@ -89,6 +93,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
         preprocess_version=info["preprocess_version"],
         onnx_path=path / ONNX_NAME,
         keras_path=path / KERAS_NAME,
+        ncnn_paths=_ncnn_paths(path, info["files"]),
         calibration=Calibration.load(path),
         info=info,
         name=str(info["name"]),
@@ -210,6 +215,12 @@ def _check_versions(info: dict[str, Any]) -> None:
         raise BundleError(
             "bundle-damaged", f"input_size is {size!r}; it must be a number of pixels.", _RESTORE
         )
+
+
+def _ncnn_paths(path: Path, files: dict[str, str]) -> tuple[Path, Path] | None:
+    """Return the two files, whose checksums were checked; None where one is not listed."""
+    graph, weights = NCNN_NAMES
+    return (path / graph, path / weights) if graph in files and weights in files else None
 
 
 def _check_files(path: Path, files: Any) -> None:

@@ -272,7 +272,7 @@ def _shifted(progress: Progress | None, before: int, total: int) -> Progress | N
 
 def load_classifier(
     path: str | Path | None = None,
-    engine: str = "onnx",
+    engine: str = "ncnn",
     coverage: float = 0.95,
     *,
     threads: int | None = None,
@@ -283,7 +283,7 @@ def load_classifier(
 
     Args:
         path: the folder; None means `BRAIN_CNN_MODEL`, else the shipped bundle.
-        engine: "onnx" or "tensorflow".
+        engine: "ncnn", "onnx" or "tensorflow".
         coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
         threads: threads of one forward pass; None lets the engine choose.
         blas_threads: held to by NumPy's BLAS in the whole process from now on (see

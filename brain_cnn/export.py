@@ -1,20 +1,48 @@
-"""Keras model -> ONNX file, and the proof that both say the same."""
+"""Keras model -> the files of the other engines, and the proof that all say the same."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.bundle import KERAS_NAME, NCNN_NAMES, ONNX_NAME
+from brain_cnn.engine import NcnnEngine
 from brain_cnn.errors import BundleError
+from brain_cnn.ncnn_graph import export_ncnn
 from brain_cnn.onnx_graph import optimise_onnx
 
 OUTPUTS = ("logits", "class_maps", "features")
 MAX_DIFFERENCE = 1e-3
-"""Largest difference of a logit between Keras and ONNX Runtime that an export may have."""
+"""Largest difference of a logit between Keras and another engine that an export may have."""
 MIN_IMAGES = 64
+
+
+def export_all(model: keras.Model, folder: Path, tensors: NDArray[np.float32]) -> list[str]:
+    """Write the network for every engine, compare them, and return the names of the files.
+
+    Args:
+        model: as `export_onnx`. tensors: as `verify_onnx`.
+
+    Raises:
+        BundleError: an engine says something else than the model.
+    """
+    graph, weights = (folder / name for name in NCNN_NAMES)
+    model.save(folder / KERAS_NAME)
+    export_onnx(model, folder / ONNX_NAME)
+    export_ncnn(model, graph, weights)
+    worst = max(
+        verify_onnx(model, folder / ONNX_NAME, tensors),
+        verify_ncnn(model, (graph, weights), tensors),
+    )
+    print(
+        f"Keras, ONNX Runtime and ncnn agree on {len(tensors)} images: logits within {worst:.1e}.",
+        flush=True,
+    )
+    return [KERAS_NAME, ONNX_NAME, *NCNN_NAMES]
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
@@ -68,23 +96,56 @@ def verify_onnx(model: keras.Model, path: Path, tensors: NDArray[np.float32]) ->
     """
     import onnxruntime
 
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return verify("ONNX", model, lambda x: session.run(["logits"], {"image": x})[0], tensors)
+
+
+def verify_ncnn(
+    model: keras.Model, paths: tuple[Path, Path], tensors: NDArray[np.float32]
+) -> float:
+    """Return the largest difference of a logit between `model` and ncnn's two files.
+
+    Args:
+        tensors: as `verify_onnx`.
+
+    Raises:
+        BundleError: as `verify_onnx`, or ncnn cannot load them.
+    """
+    engine = NcnnEngine(paths)
+    return verify("ncnn", model, lambda x: engine.run(x).logits, tensors)
+
+
+def verify(
+    engine: str,
+    model: keras.Model,
+    logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    tensors: NDArray[np.float32],
+) -> float:
+    """Return the largest difference of a logit between `model` and another engine.
+
+    Args:
+        engine: its name, for the error.
+        logits_of: float32 (N, S, S, 1) to logits (N, 4).
+        tensors: as `verify_onnx`.
+
+    Raises:
+        BundleError: as `verify_onnx`.
+    """
     if len(tensors) < MIN_IMAGES:
         raise BundleError(
             "export-unverified",
-            f"{len(tensors)} slices are too few to compare Keras with ONNX.",
+            f"{len(tensors)} slices are too few to compare Keras with {engine}.",
             f"Give at least {MIN_IMAGES}.",
         )
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for start in range(0, len(tensors), 32):
         batch = tensors[start : start + 32]
-        (logits,) = session.run(["logits"], {"image": batch})
         expected = keras.ops.convert_to_numpy(model(batch, training=False)["logits"])
-        worst = max(worst, float(np.abs(logits - expected).max()))
+        worst = max(worst, float(np.abs(logits_of(batch) - expected).max()))
     if not worst <= MAX_DIFFERENCE:
         raise BundleError(
             "export-differs",
-            f"ONNX and Keras differ by {worst:.2g} in a logit (limit {MAX_DIFFERENCE}).",
+            f"{engine} and Keras differ by {worst:.2g} in a logit (limit {MAX_DIFFERENCE}).",
             "The bundle was not written.",
         )
     return worst

@@ -8,12 +8,14 @@ from keras import ops
 
 from brain_cnn.labels import NOTUMOR, label_index
 
-# The map of `notumor` has no place of its own: only the cross-entropy shapes it.
-_HAS_A_PLACE = [float(place != label_index(NOTUMOR)) for place in range(4)]
+_NOTUMOR = label_index(NOTUMOR)
 
 
 def guidance_loss(y_true: Any, y_pred: Any) -> Any:
-    """Ask the tumour classes' maps to be high on the tumour and low elsewhere.
+    """Ask each map to be high where its class is: tumours on the tumour, `notumor` beside it.
+
+    A healthy place of a head with a tumour is `notumor` too: what tells the scanners of
+    tumours and of healthy heads apart is then of no use to that map.
 
     Args:
         y_true: (N, h, w, 5): share of each cell that is tumour of each class; the last
@@ -25,18 +27,23 @@ def guidance_loss(y_true: Any, y_pred: Any) -> Any:
         surprise that the map's spatial softmax lies inside the tumour.
     """
     inside, known = y_true[..., :4], y_true[..., 4:]
-    weight = known * ops.convert_to_tensor([[[_HAS_A_PLACE]]])  # (N, h, w, 4)
-    area = ops.sum(inside * weight, axis=(1, 2, 3), keepdims=True)
-    total = ops.sum(weight, axis=(1, 2, 3), keepdims=True)
+    tumour_here = ops.sum(inside, axis=-1, keepdims=True)  # (N, h, w, 1): `notumor` has no share
+    # The map of `notumor` is asked the same question with the sign turned round.
+    turned = ops.convert_to_tensor([[[float(place == _NOTUMOR) for place in range(4)]]])
+    inside = inside + turned * tumour_here
+    tumour_score = y_pred * (1.0 - 2.0 * turned)
+    area = ops.sum(inside * known, axis=(1, 2, 3), keepdims=True)
+    total = 4.0 * ops.sum(known, axis=(1, 2, 3), keepdims=True)
     # Tumour cells are one in a hundred: raise them, but no more than fifty-fold.
     positive = ops.clip(0.5 * (total - area) / (area + 1e-3), 1.0, 50.0)
-    cells = positive * inside * ops.softplus(-y_pred) + (1.0 - inside) * ops.softplus(y_pred)
-    cell_loss = ops.sum(weight * cells, axis=(1, 2, 3)) / (total[:, 0, 0, 0] + 1e-6)
+    cells = positive * inside * ops.softplus(-tumour_score)
+    cells = cells + (1.0 - inside) * ops.softplus(tumour_score)
+    cell_loss = ops.sum(known * cells, axis=(1, 2, 3)) / (total[:, 0, 0, 0] + 1e-6)
     # Spatial softmax of the true class's map, against the cells that hold tumour.
-    true_class = ops.max(inside, axis=(1, 2), keepdims=True)  # > 0 in one channel, or none
-    true_class = ops.cast(true_class > 0.0, y_pred.dtype)
+    true_class = ops.max(inside * (1.0 - turned), axis=(1, 2), keepdims=True)
+    true_class = ops.cast(true_class > 0.0, y_pred.dtype)  # 1 in one channel, or none
     own = ops.sum(y_pred * true_class, axis=-1)  # (N, h, w)
-    tumour = ops.cast(ops.sum(inside, axis=-1) > 0.25, y_pred.dtype)
+    tumour = ops.cast(tumour_here[..., 0] > 0.25, y_pred.dtype)
     has_tumour = ops.max(tumour, axis=(1, 2))
     everywhere = ops.logsumexp(own, axis=(1, 2))
     there = ops.logsumexp(own - 1e4 * (1.0 - tumour), axis=(1, 2))

@@ -7,14 +7,21 @@ Both are flat functional Keras 3 models of built-in layers and `keras.ops`, so t
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-from brain_cnn.labels import LABELS
+from brain_cnn.labels import LABELS, NOTUMOR
 
 # Sharpness of the log-sum-exp pooling before its logits are scaled: 1 lies between the
 # plain average (0) and the maximum (infinity). A tumour may fill one cell in a hundred, and
 # an average would drown it.
-_POOLING_SHARPNESS = 1.0
+POOLING_SHARPNESS = 1.0
+# A head has a tumour where one place looks like it, and has none where every place looks
+# healthy: the map of `notumor` is pooled towards its lowest place. Pooled towards its highest,
+# it told scanners apart, not heads (see docs/experiments.md, row 6).
+POOLING_DIRECTION = [-1.0 if label == NOTUMOR else 1.0 for label in LABELS]
+# Logit of `notumor` before its map says anything: the best on val with the tumours' of row 1.
+_NOTUMOR_BIAS = -1.5
 
 
 def build_cnn(
@@ -70,12 +77,16 @@ def build_cnn(
 def _pool_to_logits(maps: keras.KerasTensor) -> keras.KerasTensor:
     """Pool float32 (N, h, w, 4) to logits (N, 4): log-mean-exp, then scale and bias.
 
-    The scale is kept positive, so that it cannot turn a map's sign: the derivative of a
-    logit by its map stays positive everywhere and sums to the scale.
+    `notumor` is pooled the other way round, as -log-mean-exp of -map: a soft minimum. The
+    scale is kept positive, so that it cannot turn a map's sign: the derivative of a logit by
+    its map stays positive everywhere and sums to the scale.
     """
+    # As an array: a tensor would be an input of the graph that is exported.
+    direction = np.array(POOLING_DIRECTION, np.float32)
+    maps = maps * direction
     peak = ops.max(maps, axis=(1, 2), keepdims=True)  # subtracted first: exp cannot overflow
-    mean = ops.mean(ops.exp((maps - peak) * _POOLING_SHARPNESS), axis=(1, 2), keepdims=True)
-    pooled = peak + ops.log(mean) / _POOLING_SHARPNESS
+    mean = ops.mean(ops.exp((maps - peak) * POOLING_SHARPNESS), axis=(1, 2), keepdims=True)
+    pooled = (peak + ops.log(mean) / POOLING_SHARPNESS) * direction
     pooled = layers.Reshape((len(LABELS),), name="pooled")(pooled)
     return layers.EinsumDense(
         "bc,c->bc",
@@ -121,6 +132,21 @@ class _Blocks:
         )(x)
         # 0.9: the statistics follow within a few dozen steps, as short trainings need.
         return layers.BatchNormalization(momentum=0.9, name=f"batch_normalization_{self.count}")(x)
+
+
+def forget_notumor(model: keras.Model) -> None:
+    """Set the map of `notumor` to 0 and its logit to what a head without evidence should have.
+
+    For networks that were trained when that map was pooled towards its highest place: it tells
+    their scanners apart, and would be learned from.
+    """
+    none = LABELS.index(NOTUMOR)
+    maps, logits = model.get_layer("class_maps"), model.get_layer("logits")
+    (kernel,) = maps.get_weights()
+    scale, bias = logits.get_weights()
+    kernel[:, none], scale[none], bias[none] = 0.0, 1.0, _NOTUMOR_BIAS
+    maps.set_weights([kernel])
+    logits.set_weights([scale, bias])
 
 
 def build_baseline(size: int = 160) -> keras.Model:

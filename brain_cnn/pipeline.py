@@ -29,7 +29,7 @@ from brain_cnn.dataset.report import DataReport, data_report
 from brain_cnn.engine import EngineOutput
 from brain_cnn.errors import SettingsError
 from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_table
-from brain_cnn.export import MIN_IMAGES, export_onnx, verify_onnx
+from brain_cnn.export import MIN_IMAGES, export_all
 from brain_cnn.judging import LabelledData, keras_outputs, slice_heatmap, true_labels
 from brain_cnn.predictions import evaluate_file, write_predictions
 from brain_cnn.preprocess import prepare
@@ -39,7 +39,9 @@ from brain_cnn.run_folder import RunFolder
 from brain_cnn.train_settings import TrainSettings, settings_as_json
 from brain_cnn.training import fit
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "onnx", "tf2onnx")
+_PACKAGES = (
+    "tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "ncnn", "onnx", "tf2onnx",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -227,26 +229,22 @@ def write_bundle(
     name: str,
     start_from: Path | None = None,
 ) -> None:
-    """Write weights, ONNX, calibration and `bundle.json` into `out`, the last one last.
+    """Write weights for each engine, calibration and `bundle.json` into `out`, the last one last.
 
     Args:
         start_from: the network that the training began with; its run's settings are kept too.
 
     Raises:
-        BundleError: ONNX and Keras differ; nothing in `out` was replaced then.
+        BundleError: the engines differ; nothing in `out` was replaced then.
     """
     staging = out.with_name(out.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    trained.model.save(staging / "brain_cnn.keras")
-    export_onnx(trained.model, staging / "brain_cnn.onnx")
     sample = data.split.val[:: max(1, len(data.split.val) // 128)]
     if len(sample) < MIN_IMAGES:
         sample = np.concatenate([sample, data.split.train[:MIN_IMAGES]])
     tensors = prepared.images[sample].astype(np.float32)[..., None] / 255.0
-    worst = verify_onnx(trained.model, staging / "brain_cnn.onnx", tensors)
-    print(f"ONNX and Keras agree on {len(sample)} images: logits within {worst:.1e}.", flush=True)
-    files = ["brain_cnn.keras", "brain_cnn.onnx", *trained.calibration.save(staging)]
+    files = export_all(trained.model, staging, tensors) + trained.calibration.save(staging)
     out.mkdir(parents=True, exist_ok=True)
     for file in files:
         (staging / file).replace(out / file)

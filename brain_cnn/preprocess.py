@@ -10,6 +10,7 @@ black border is, how bright the file was saved, how many pixels it has. The step
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 INPUT_SIZE = 160
 """Side of the network's input in pixels."""
 
-PREPROCESS_VERSION = 1
+PREPROCESS_VERSION = 2
 """Raised whenever `prepare` changes its result: a bundle trained with another is refused."""
 
 # The head is looked for on a small copy: cheap, and blind to noise and thin annotations.
@@ -37,9 +38,9 @@ _AIR_SHARE = 0.05
 # Shares of the square's pixels below the values that become 0 and 1.
 _LOW_SHARE = 0.01
 _HIGH_SHARE = 0.995
-# A slice is halved as long as it keeps this many times the pixels a side that are asked for:
-# means of 2 x 2 cost a tenth of means of other areas, and are then shrunk the rest of the way.
-_FINER = 1.25
+# Standard deviation of the blur before shrinking by s < 2, over sqrt(s^2 - 1): what means of
+# areas and the bilinear steps between them would blur, at a fifth of their cost.
+_SHRINK_BLUR = 0.6
 _RING = np.ones((3, 3), np.uint8)
 
 
@@ -120,7 +121,7 @@ def prepare(pixels: NDArray[np.uint8], size: int = INPUT_SIZE) -> PreparedSlice:
 def _head_box(source: _Source) -> tuple[float, float, float, float]:
     """Return (top, left, height, width) of the large bright parts, in slice pixels.
 
-    Looked for three times, each on a copy that is sampled around what was found before:
+    Looked for twice, the second time on a copy that is sampled around what was found before:
     so the grid on which the head is measured hangs on the head, not on the picture's size
     or border, and the box moves by less than a pixel when those change.
     """
@@ -128,8 +129,8 @@ def _head_box(source: _Source) -> tuple[float, float, float, float]:
     side = float(max(height, width))
     box = (height / 2 - side / 2, width / 2 - side / 2, side)
     found = (0.0, 0.0, float(height), float(width))
-    for _ in range(3):
-        small = cv2.GaussianBlur(source.crop(box, _SEARCH_SIDE), (0, 0), 1.0)
+    for _ in range(2):
+        small = cv2.GaussianBlur(source.crop(box, _SEARCH_SIDE, fine=False), (0, 0), 1.0)
         edges = _bright_box(small)
         if edges is None:
             break
@@ -202,56 +203,55 @@ def _square_around(
 
 
 class _Source:
-    """A slice to take squares from: head and crop are looked for in it four times.
+    """A slice to take squares from: head and crop are taken from it, three in all.
 
-    Shrinking is the dearest step of all, so what it gives is kept: the slice halved, and
-    halved again, as far as no square needs more, and the copies shrunk from those.
+    The slice is kept halved, and halved again (means of 2 x 2, the cheapest way to shrink),
+    as far as a square leaves it more than half the pixels that it needs.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.shape = pixels.shape
         self._halves = [pixels]
-        self._shrunk: dict[tuple[int, int, int], NDArray[np.float32]] = {}
+        self._floats: dict[int, NDArray[np.float32]] = {}
 
-    def crop(self, box: tuple[float, float, float], size: int) -> NDArray[np.float32]:
-        """Resample the square `box` to float32 (size, size) in 0..255, black beyond the slice."""
+    def crop(
+        self, box: tuple[float, float, float], size: int, *, fine: bool = True
+    ) -> NDArray[np.float32]:
+        """Resample the square `box` to float32 (size, size) in 0..255, black beyond the slice.
+
+        Args:
+            fine: blur first, so that detail below the new pixels' size is averaged and not
+                skipped; without, for a square that is blurred anyway.
+        """
         level, scale = 0, box[2] / size
-        while scale >= 2 * _FINER:
+        while scale >= 2.0:
             level, scale = level + 1, scale / 2
         top, left, _ = (edge / 2**level for edge in box)
-        source, to_x, to_y = self._shrink(level, scale)
+        if fine and scale > 1.0:
+            sigma = _SHRINK_BLUR * math.sqrt(scale * scale - 1.0)
+            source = cv2.GaussianBlur(self._halved(level), (0, 0), sigma).astype(np.float32)
+        else:
+            source = self._float(level)
         # cv2 puts pixel centres at integers: output i takes source (i + 0.5) * step + start - 0.5.
-        step_x, step_y = scale * to_x, scale * to_y
-        matrix = np.array(
-            [
-                [step_x, 0.0, left * to_x + 0.5 * step_x - 0.5],
-                [0.0, step_y, top * to_y + 0.5 * step_y - 0.5],
-            ]
-        )
+        across, down = left + 0.5 * scale - 0.5, top + 0.5 * scale - 0.5
         return cv2.warpAffine(
             source,
-            matrix,
+            np.array([[scale, 0.0, across], [0.0, scale, down]]),
             (size, size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=0.0,
         )
 
-    def _shrink(self, level: int, scale: float) -> tuple[NDArray[np.float32], float, float]:
-        """Return the slice halved `level` times and shrunk by `scale`, and by what exactly."""
+    def _float(self, level: int) -> NDArray[np.float32]:
+        if level not in self._floats:
+            self._floats[level] = self._halved(level).astype(np.float32)
+        return self._floats[level]
+
+    def _halved(self, level: int) -> NDArray[np.uint8]:
         while len(self._halves) <= level:
             self._halves.append(_halve(self._halves[-1]))
-        pixels = self._halves[level]
-        height, width = pixels.shape
-        new = (width, height)
-        if scale > 1:
-            # By areas, so that fine detail is averaged and not skipped.
-            new = (max(1, round(width / scale)), max(1, round(height / scale)))
-        key = (level, *new)
-        if key not in self._shrunk:
-            small = cv2.resize(pixels, new, interpolation=cv2.INTER_AREA) if scale > 1 else pixels
-            self._shrunk[key] = small.astype(np.float32)
-        return self._shrunk[key], new[0] / width, new[1] / height
+        return self._halves[level]
 
 
 def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -269,13 +269,14 @@ def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = (_percentile(values, share) for share in (_LOW_SHARE, _HIGH_SHARE))
     if high - low < 1.0:  # less than one grey level: nothing to see
         return np.zeros_like(square)
-    shares = (square - low) / (high - low)
+    shares = np.subtract(square, low, dtype=np.float32)
+    shares *= np.float32(1.0 / (high - low))
     np.maximum(shares, 0.0, out=shares)
-    return np.minimum(shares, 1.0, out=shares).astype(np.float32)
+    return np.minimum(shares, 1.0, out=shares)
 
 
-def _percentile(values: NDArray[np.float32], share: float) -> np.floating:
-    """Return the value at `share` of sorted float32 (n,), as `np.percentile` does for a list."""
+def _percentile(values: NDArray[np.float32], share: float) -> float:
+    """Return the value at `share` of sorted float32 (n,), between its two neighbours."""
     below, rest = divmod((values.size - 1) * share, 1.0)
-    place = int(below)
-    return _between(values[place], values[place + 1], np.float64(rest))
+    low, high = values[int(below)], values[int(below) + 1]
+    return float(_between(low, high, np.float64(rest)))

@@ -38,6 +38,7 @@ class TrainSettings:
     edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
     cavity_share: float = 0.0  # of the drawn images: a dark cavity beside the tumour
     start_share: float = 0.0  # of the network started from, in the weights that are returned
+    fresh_notumor: bool = False  # forget what the network started from knows of `notumor`
     keep: str = "best"  # which epoch's weights: of the smallest val loss, or the "last" one
     patience: int = 40  # epochs without a better val loss before it stops
     augment: AugmentSettings = field(default_factory=AugmentSettings)

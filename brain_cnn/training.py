@@ -21,7 +21,7 @@ from brain_cnn.dataset.batches import PreparedData, draw_epoch, training_batches
 from brain_cnn.distribution import check_shares, devices_in_use
 from brain_cnn.errors import SettingsError
 from brain_cnn.losses import guidance_loss
-from brain_cnn.network import build_baseline, build_cnn
+from brain_cnn.network import build_baseline, build_cnn, forget_notumor
 from brain_cnn.run_folder import RunFolder
 from brain_cnn.train_settings import TrainSettings
 
@@ -169,6 +169,8 @@ def fit(
     model, trainer = build_for_training(settings, size)
     if start is not None:
         _copy_weights(start, model)
+        if settings.fresh_notumor:
+            forget_notumor(model)
     shadow = build(settings, size)  # carries the averaged weights
     average = AveragedWeights(model, settings.ema_decay)
     first, best_loss, best_epoch = 0, np.inf, -1

@@ -150,7 +150,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--record", action="store_true", help="put the localisation into the bundle's metrics.json"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--engine", choices=ENGINES, default="onnx")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--threads", type=int, help="of the engine; default: its own choice")
     parser.add_argument("--seed", type=int, default=0, help="of drawn splits and intervals")
     return parser.parse_args(arguments)

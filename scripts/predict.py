@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="print CSV instead of a table")
     parser.add_argument("--overlays", type=Path, metavar="DIR", help="save Grad-CAM overlays")
     parser.add_argument("--model", type=Path, help="model folder (default: the shipped one)")
-    parser.add_argument("--engine", choices=ENGINES, default="onnx")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--plane", choices=PLANES, default=PLANES[0], help="of NIfTI volumes")
     parser.add_argument("--force", action="store_true", help="judge a CT and so on too")
     parser.add_argument("--coverage", type=float, default=0.95, help="of the prediction sets")

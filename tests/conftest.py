@@ -148,15 +148,20 @@ class Server:
 def confident_bundle(classifier, tmp_path_factory):
     """Return a model folder with the shipped network, in which every slice gets a class."""
     folder = tmp_path_factory.mktemp("bundle")
-    for path in (classifier.bundle.onnx_path, classifier.bundle.keras_path):
+    for path in _networks(classifier.bundle):
         shutil.copy(path, folder)
     rebuild(folder, Calibration.identity())
     return folder
 
 
+def _networks(bundle):
+    return (bundle.onnx_path, bundle.keras_path, *(bundle.ncnn_paths or ()))
+
+
 def rebuild(folder, calibration):
     """Write the calibration and bundle.json of a model folder again."""
-    files = ["brain_cnn.onnx", "brain_cnn.keras", *calibration.save(folder)]
+    networks = [path.name for path in sorted(folder.glob("brain_cnn.*"))]
+    files = [*networks, *calibration.save(folder)]
     size = load_bundle().input_size
     write_bundle_json(
         folder,

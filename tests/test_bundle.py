@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from brain_cnn.bundle import load_bundle, write_bundle_json
+from brain_cnn.bundle import NCNN_NAMES, load_bundle, write_bundle_json
 from brain_cnn.classifier import load_classifier
 from brain_cnn.engine import make_engine
 from brain_cnn.errors import BundleError, SettingsError
@@ -130,6 +130,28 @@ def test_network_that_cannot_run_is_said(folder):
     write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
     with pytest.raises(BundleError, match="ONNX Runtime cannot run"):
         make_engine(load_bundle(folder), "onnx", 1)
+
+
+def test_bundle_without_a_network_for_ncnn_names_the_engine_that_goes(folder):
+    for name in NCNN_NAMES:
+        (folder / name).unlink()
+    info = load_bundle_info(folder)
+    files = ["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"]
+    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    bundle = load_bundle(folder)
+    with pytest.raises(BundleError, match="'onnx'"):
+        make_engine(bundle, "ncnn", 1)
+    make_engine(bundle, "onnx", 1)
+
+
+def test_network_that_ncnn_cannot_load_is_said(folder):
+    graph, weights = NCNN_NAMES
+    (folder / graph).write_text("no graph")
+    info = load_bundle_info(folder)
+    files = ["brain_cnn.onnx", "brain_cnn.keras", graph, weights, "calibration.json"]
+    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    with pytest.raises(BundleError, match="ncnn cannot load"):
+        make_engine(load_bundle(folder), "ncnn", 1)
 
 
 def load_bundle_info(folder):

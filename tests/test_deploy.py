@@ -262,7 +262,7 @@ def test_every_setting_in_the_manifests_is_one_of_the_server():
         for name, value in COMPOSE["services"]["app"]["environment"].items()
     }
     image = dict(re.findall(r"(BRAIN_CNN_\w+)=(\S+)", instructions("ENV")[0]))
-    image["BRAIN_CNN_ENGINE"] = "onnx"
+    image["BRAIN_CNN_ENGINE"] = "ncnn"
     for environ in (kubernetes, compose, image):
         Settings.from_env(environ)
     assert Settings.from_env(kubernetes).proxies == Settings.from_env(compose).proxies == 1

@@ -30,7 +30,7 @@ def workshop(tmp_path_factory):
     import keras
 
     from brain_cnn.bundle import write_bundle_json
-    from brain_cnn.export import export_onnx
+    from brain_cnn.export import export_all
     from brain_cnn.network import build_cnn
 
     folder = tmp_path_factory.mktemp("workshop")
@@ -38,9 +38,8 @@ def workshop(tmp_path_factory):
     model = build_cnn(SIZE, widths=(4, 8, 8, 8))
     bundle = folder / "bundle"
     bundle.mkdir()
-    model.save(bundle / "brain_cnn.keras")
-    export_onnx(model, bundle / "brain_cnn.onnx")
-    files = ["brain_cnn.keras", "brain_cnn.onnx", *Calibration.identity().save(bundle)]
+    noise = np.random.default_rng(0).random((64, SIZE, SIZE, 1), dtype=np.float32)
+    files = [*export_all(model, bundle, noise), *Calibration.identity().save(bundle)]
     write_bundle_json(
         bundle,
         name="small",

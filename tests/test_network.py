@@ -61,9 +61,25 @@ def test_raising_a_map_anywhere_raises_its_logit_and_no_other(ours: keras.Model)
     assert np.allclose(everywhere, 0.7, atol=1e-5)
 
 
+def test_one_place_that_looks_ill_makes_a_tumour_of_a_healthy_head(ours: keras.Model) -> None:
+    head = keras.Model(ours.get_layer("class_maps").output, ours.output["logits"])
+    healthy = np.zeros((1, 8, 8, 4), np.float32)
+    healthy[..., LABELS.index("notumor")] = 3.0
+    ill = healthy.copy()
+    ill[0, 2, 5] = (6.0, 0.0, -6.0, 0.0)
+    change = np.asarray(head(ill) - head(healthy))[0]
+    assert change[LABELS.index("glioma")] > 1.5
+    assert change[LABELS.index("notumor")] < -1.5
+    # And one place that looks very healthy does not outweigh the others.
+    assured = healthy.copy()
+    assured[0, 2, 5, LABELS.index("notumor")] = 30.0
+    assert np.asarray(head(assured) - head(healthy))[0, LABELS.index("notumor")] < 0.05
+
+
 def test_a_large_class_value_does_not_overflow(ours: keras.Model) -> None:
     head = keras.Model(ours.get_layer("class_maps").output, ours.output["logits"])
-    assert np.isfinite(np.asarray(head(np.full((1, 8, 8, 4), 500.0, np.float32)))).all()
+    for value in (500.0, -500.0):
+        assert np.isfinite(np.asarray(head(np.full((1, 8, 8, 4), value, np.float32)))).all()
 
 
 def test_a_stranger_opens_a_saved_model_without_this_package(

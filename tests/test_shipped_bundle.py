@@ -12,7 +12,7 @@ import pytest
 from realdata import REAL_DATA, needs_real_data
 
 from brain_cnn.bundle import load_bundle
-from brain_cnn.engine import make_engine
+from brain_cnn.engine import ENGINES, make_engine
 from brain_cnn.evaluation import PUBLISHED_REFERENCE
 from brain_cnn.judging import judge
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
@@ -211,9 +211,10 @@ def test_correctly_classified_tumours_hardly_ever_have_an_empty_map(protocol):
 
 
 @needs_real_data
-def test_tensorflow_engine_says_the_same_as_onnx(bundle, protocol):
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_says_the_same(bundle, protocol, name):
     _, images, judged = protocol[1]["val"]
     few = slice(None, None, max(1, len(images) // 32))
-    engine = make_engine(bundle, "tensorflow")
+    engine = make_engine(bundle, name)
     other = judge(engine, bundle.calibration, images[few], bundle.input_size)
     assert np.abs(other.probabilities - judged.probabilities[few]).max() < 1e-3

@@ -13,6 +13,7 @@ from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.losses import guidance_loss
+from brain_cnn.network import forget_notumor
 from brain_cnn.phantoms import draw_phantom_with_mask
 from brain_cnn.run_folder import RunFolder
 from brain_cnn.train_settings import BASELINE, TrainSettings
@@ -150,12 +151,46 @@ def test_guidance_wants_the_true_map_on_the_tumour_and_ignores_the_unknown() -> 
     assert _guidance(beside, np.zeros((8, 8, 5), np.float32)) == 0.0
 
 
+def test_guidance_wants_notumor_on_all_that_is_healthy_and_nowhere_else() -> None:
+    none = LABELS.index("notumor")
+    targets = np.zeros((8, 8, 5), np.float32)
+    targets[..., 4] = 1.0
+    for tumour in (False, True):
+        if tumour:
+            targets[2:4, 2:4, 1] = 1.0
+        sound = np.full((8, 8, 4), -3.0)
+        sound[..., none] = 3.0
+        sound[2:4, 2:4, 1] = 3.0 if tumour else -3.0
+        sound[2:4, 2:4, none] *= -1.0 if tumour else 1.0
+        turned = sound.copy()
+        turned[..., none] *= -1.0
+        assert _guidance(sound, targets) < 0.1 < 0.6 < _guidance(turned, targets)
+        # The scanner must not show: the same map everywhere is wrong in each head with a tumour.
+        flat = sound.copy()
+        flat[..., none] = 3.0
+        assert (_guidance(flat, targets) > _guidance(sound, targets) + 0.5) == tumour
+
+
 @pytest.mark.parametrize(
     "change", [{"size": 100}, {"small_size": 16}, {"epochs": 0}, {"batch": 0}, {"arch": "resnet"}]
 )
 def test_a_setting_out_of_range_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=str(next(iter(change.values())))):
         TrainSettings(**change)
+
+
+def test_what_an_earlier_network_knew_of_notumor_can_be_forgotten() -> None:
+    keras.utils.set_random_seed(2)
+    model = build(SETTINGS, SETTINGS.size)
+    tensors = np.random.default_rng(2).random((2, 64, 64, 1), dtype=np.float32)
+    before = {name: np.asarray(value) for name, value in model(tensors).items()}
+    forget_notumor(model)
+    after = {name: np.asarray(value) for name, value in model(tensors).items()}
+    none = LABELS.index("notumor")
+    assert not after["class_maps"][..., none].any()
+    assert np.allclose(after["logits"][:, none], after["logits"][0, none])
+    tumours = [index for index in range(4) if index != none]
+    assert np.array_equal(after["logits"][:, tumours], before["logits"][:, tumours])
 
 
 def test_a_training_begins_with_the_weights_of_the_network_that_it_is_given(

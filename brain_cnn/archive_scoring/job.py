@@ -27,7 +27,7 @@ class JobSettings:
         root: a folder, a ZIP or one file.
         out: folder of the results.
         model: the model folder; None means the shipped one.
-        engine: "onnx" or "tensorflow".
+        engine: "ncnn", "onnx" or "tensorflow".
         coverage: promise of the prediction sets.
         form: "parquet", "csv" or "jsonl".
         score: how files are judged.
@@ -39,7 +39,7 @@ class JobSettings:
     root: Path
     out: Path
     model: Path | None = None
-    engine: str = "onnx"
+    engine: str = "ncnn"
     coverage: float = 0.95
     form: str = "parquet"
     score: ScoreSettings = field(default_factory=ScoreSettings)

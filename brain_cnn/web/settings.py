@@ -40,7 +40,7 @@ class Settings:
 
     Attributes:
         model: the model folder; empty means the shipped one.
-        engine: "onnx" or "tensorflow".
+        engine: "ncnn", "onnx" or "tensorflow".
         engine_threads: threads of one forward pass. 1, since the server answers several
             requests at once and they would fight for the cores.
         coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
@@ -78,7 +78,7 @@ class Settings:
     """
 
     model: str = ""
-    engine: str = "onnx"
+    engine: str = "ncnn"
     engine_threads: int = 1
     coverage: float = 0.95
     max_file_mib: int = 64

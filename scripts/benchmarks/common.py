@@ -31,6 +31,7 @@ PACKAGES = (
     "pillow",
     "flask",
     "gunicorn",
+    "ncnn",
     "onnxruntime",
     "tensorflow",
     "keras",

@@ -27,6 +27,7 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # Engine -> the package that must be installed, and all that belong to it.
 ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ncnn": ("ncnn", ("ncnn",)),
     "onnxruntime": ("onnxruntime", ("onnxruntime", "flatbuffers", "protobuf")),
     "tensorflow": ("tensorflow", ("tensorflow", "keras", "h5py", "ml-dtypes", "grpcio")),
     "litert": ("ai-edge-litert", ("ai-edge-litert",)),
@@ -106,6 +107,15 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return powers / powers.sum(1, keepdims=True)
 
 
+def _ncnn(folder: Path, threads: int) -> Run:
+    from brain_cnn.bundle import NCNN_NAMES
+    from brain_cnn.engine import NcnnEngine
+
+    graph, weights = (folder / name for name in NCNN_NAMES)
+    engine = NcnnEngine((graph, weights), threads)
+    return lambda batch: engine.run(batch).logits
+
+
 def _onnxruntime(folder: Path, threads: int) -> Run:
     import onnxruntime
 
@@ -177,6 +187,7 @@ def _openvino(folder: Path, threads: int) -> Run:
 
 
 _LOADERS: dict[str, Callable[[Path, int], Run]] = {
+    "ncnn": _ncnn,
     "onnxruntime": _onnxruntime,
     "tensorflow": _tensorflow,
     "litert": _litert,
