@@ -164,15 +164,30 @@ def _bright_box(small: NDArray[np.float32]) -> tuple[float, float, float, float]
 
 
 def _air(small: NDArray[np.float32]) -> float:
-    """Return the 5th percentile of float32 (n, n), between its two neighbours.
-
-    The arithmetic is that of `np.percentile`, in float32; this is three times as fast.
-    """
+    """Return the 5th percentile of float32 (n, n), as `np.percentile` does in float32."""
     below, share = divmod((small.size - 1) * _AIR_SHARE, 1.0)
-    place = int(below)
-    values = np.partition(small.ravel(), place + 1)
-    low, high = values[: place + 1].max(), values[place + 1]
+    low, high = _ordered(small.ravel(), (int(below), int(below) + 1))
     return float(_between(low, high, np.float32(share)))
+
+
+def _ordered(values: NDArray[np.float32], places: tuple[int, ...]) -> list[np.float32]:
+    """Return what stands at `places` of float32 (n,) in 0..255 once sorted.
+
+    Counted first into bins of a 16th of a grey value, then looked for in one bin: sorting a
+    slice takes up to ten times as long, most of it for the equal values of its air.
+    """
+    bins = (values * np.float32(16.0)).astype(np.int64)
+    counts = np.bincount(bins)
+    ends = counts.cumsum()
+    found = []
+    for place in places:
+        own = int(ends.searchsorted(place, side="right"))
+        among = values[bins == own]
+        least = among.min()
+        rest = among[among > least]
+        beyond = place - int(ends[own] - counts[own]) - (among.size - rest.size)
+        found.append(least if beyond < 0 else np.partition(rest, beyond)[beyond])
+    return found
 
 
 def _between(low: np.floating, high: np.floating, share: np.floating) -> np.floating:
@@ -265,8 +280,7 @@ def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map the low and high percentile of float32 (S, S) to 0 and 1, and clip."""
-    values = np.sort(square, axis=None)  # as fast as looking for four places in it
-    low, high = (_percentile(values, share) for share in (_LOW_SHARE, _HIGH_SHARE))
+    low, high = _percentiles(square.ravel(), (_LOW_SHARE, _HIGH_SHARE))
     if high - low < 1.0:  # less than one grey level: nothing to see
         return np.zeros_like(square)
     shares = np.subtract(square, low, dtype=np.float32)
@@ -275,8 +289,11 @@ def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(shares, 1.0, out=shares)
 
 
-def _percentile(values: NDArray[np.float32], share: float) -> float:
-    """Return the value at `share` of sorted float32 (n,), between its two neighbours."""
-    below, rest = divmod((values.size - 1) * share, 1.0)
-    low, high = values[int(below)], values[int(below) + 1]
-    return float(_between(low, high, np.float64(rest)))
+def _percentiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> list[float]:
+    """Return the values at `shares` of float32 (n,), each between its two neighbours."""
+    places = [divmod((values.size - 1) * share, 1.0) for share in shares]
+    found = _ordered(values, tuple(int(below) + next_ for below, _ in places for next_ in (0, 1)))
+    return [
+        float(_between(low, high, np.float64(rest)))
+        for low, high, (_, rest) in zip(found[::2], found[1::2], places, strict=True)
+    ]

@@ -36,7 +36,8 @@ def plain_stretch(square):
     low, high = np.percentile(square, [1.0, 99.5])
     if high - low < 1.0:
         return np.zeros_like(square)
-    return np.clip((square - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    shares = (square - np.float32(low)) * np.float32(1.0 / (high - low))
+    return np.clip(shares, 0.0, 1.0)
 
 
 def check_equal(pixels, size=preprocess.INPUT_SIZE):
