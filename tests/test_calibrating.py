@@ -64,7 +64,7 @@ def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])
-    judge = BundleJudge(Classifier(bundle, make_engine(bundle, "onnx", 1)))
+    judge = BundleJudge(Classifier(bundle, make_engine(bundle, threads=1)))
     said = judge.say([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
     assert said.confident().mean() <= CONFIDENT_SHARE + 1 / 12
     assert said.familiar.mean() >= 0.9

@@ -100,7 +100,9 @@ def set_limits(draft: Appearance, values: NDArray[np.float64]) -> Appearance:
         else:
             high = tail
     limits, middles = _limits(values, low), np.median(values, axis=0)
-    limits = np.maximum(limits, middles + 1e-6)
+    # A hair wider: of few val slices one lies on its limit, and the last bits of its value hang
+    # on the engine and on how many slices are judged together.
+    limits = np.maximum(limits, middles) + 1e-5 * (1.0 + np.abs(limits))
     fields = {name: getattr(draft, name) for name in ("mean", "scale", "axes", "hidden", "output")}
     made = Appearance(**fields, middles=middles, limits=limits, quantiles=draft.quantiles)
     quantiles = np.quantile(made.excess(values).max(axis=1), LEVELS)
