@@ -76,7 +76,7 @@ def test_model_is_named(client, classifier):
             name=bundle.name,
             version=bundle.version,
             sha256=bundle.sha256,
-            engine="onnx",
+            engine=classifier.engine.name,
         )
         == 1
     )

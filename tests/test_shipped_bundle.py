@@ -42,7 +42,7 @@ def protocol(bundle):
     root = locate_data(str(REAL_DATA / "brain-tumor-mri.zip"))
     records = index_images(root)
     split = protocol_split(records, REAL_DATA / "provenance.csv")
-    engine = make_engine(bundle, "onnx", 2)
+    engine = make_engine(bundle, threads=2)
     parts = {}
     for name in ("val", "test"):
         chosen = [records[i] for i in getattr(split, name)]
