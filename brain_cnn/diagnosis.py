@@ -65,7 +65,7 @@ def class_heat(class_maps: NDArray[np.floating]) -> NDArray[np.float32]:
         float32 (h, w, 4): the positive evidence, each class scaled by its own maximum to
         0..1; all zero for a class without positive evidence anywhere. This is Grad-CAM up to
         that scale (Selvaraju et al. 2017, section 3.1), since the maps are linear in the
-        features and are pooled with weights that do not depend on the class.
+        features and are pooled with positive weights whose sum is constant.
     """
     heat = np.maximum(class_maps, 0.0).astype(np.float32)
     peak = heat.max(axis=(0, 1))

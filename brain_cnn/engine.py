@@ -45,7 +45,7 @@ class Engine(Protocol):
 
 
 class NcnnEngine:
-    """ncnn on the CPU: the fastest in float32 on processors without AVX-512.
+    """ncnn on the CPU: the fastest in float32 of those in docs/benchmark.md.
 
     Its 3 x 3 convolutions multiply less (Winograd); all arithmetic stays float32. It knows no
     batches: slices go through one after the other.
@@ -93,10 +93,15 @@ class NcnnEngine:
     def _run_one(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         # ncnn reads the pixels where they are: `image` lives as long as the extractor.
         extractor = self._net.create_extractor()
-        extractor.input("image", self._ncnn.Mat(image))
-        logits, maps, features = (
-            np.array(extractor.extract(name)[1]) for name in EngineOutput._fields
-        )
+        if extractor.input("image", self._ncnn.Mat(image)):
+            raise RuntimeError("ncnn does not take the slice")
+        found = []
+        for name in EngineOutput._fields:
+            code, value = extractor.extract(name)
+            if code:  # what it gives then must not be touched: the process would end
+                raise RuntimeError(f"ncnn cannot compute {name}")
+            found.append(np.array(value))
+        logits, maps, features = found
         return logits, maps.transpose(1, 2, 0), features
 
 
@@ -212,7 +217,14 @@ def _ncnn_engine(bundle: Bundle, threads: int | None) -> NcnnEngine:
             "Use the engine 'onnx', or train again.",
         )
     engine = NcnnEngine(bundle.ncnn_paths, threads)
-    engine.run(_empty_batch(bundle))  # warm
+    try:
+        engine.run(_empty_batch(bundle))  # warm
+    except RuntimeError as error:
+        raise BundleError(
+            "engine-failed",
+            f"ncnn cannot run the bundle's network ({error}).",
+            "Restore the model folder, or export the model again.",
+        ) from error
     return engine
 
 

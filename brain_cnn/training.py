@@ -167,6 +167,12 @@ def fit(
     check_shares(settings.batch, settings.epoch_images, devices_in_use())
     size = settings.size_of_epoch(0)
     model, trainer = build_for_training(settings, size)
+    if settings.fresh_notumor and (start is None or settings.start_share > 0):
+        raise SettingsError(
+            "bad-setting",
+            "fresh_notumor needs a network to start from, and none of it in the result.",
+            "Give --start-from and leave start_share at 0, or leave fresh_notumor out.",
+        )
     if start is not None:
         _copy_weights(start, model)
         if settings.fresh_notumor:

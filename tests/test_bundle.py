@@ -154,6 +154,17 @@ def test_network_that_ncnn_cannot_load_is_said(folder):
         make_engine(load_bundle(folder), "ncnn", 1)
 
 
+def test_network_that_ncnn_cannot_run_is_said(folder):
+    graph, weights = NCNN_NAMES
+    text = (folder / graph).read_text()
+    (folder / graph).write_text(text.replace(" features", " others"))
+    info = load_bundle_info(folder)
+    files = ["brain_cnn.onnx", "brain_cnn.keras", graph, weights, "calibration.json"]
+    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    with pytest.raises(BundleError, match="ncnn cannot run"):
+        make_engine(load_bundle(folder), "ncnn", 1)
+
+
 def load_bundle_info(folder):
     info = json.loads((folder / "bundle.json").read_text())
     return {key: info[key] for key in ("name", "version", "input_size")}

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 CODE = """
@@ -19,15 +21,17 @@ from PIL import Image
 from brain_cnn import load_classifier
 file = io.BytesIO()
 Image.new("L", (64, 64), 90).save(file, "PNG")
-print(load_classifier().classify(file.getvalue()).verdict)
+import sys
+print(load_classifier(engine=sys.argv[1]).classify(file.getvalue()).verdict)
 """
 
 
-def test_a_diagnosis_leaves_nothing_in_the_home_folder(tmp_path):
+@pytest.mark.parametrize("engine", ["ncnn", "onnx"])
+def test_a_diagnosis_leaves_nothing_in_the_home_folder(engine, tmp_path):
     # ONNX Runtime makes a data base and a device id there for its telemetry, unless told not to.
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))}
     done = subprocess.run(
-        [sys.executable, "-c", CODE],
+        [sys.executable, "-c", CODE, engine],
         cwd=ROOT,
         env=environ | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

@@ -177,7 +177,7 @@ def _engines(section: dict[str, Any]) -> str:
         "said; accuracy on the real val slices of the protocol split. ncnn is the default: "
         "Winograd's convolutions multiply less at the same precision, it starts at once, is "
         "small, and asks nobody anything. ONNX Runtime serves the exported file as it is, for "
-        "processors where ncnn has no wheel; one variable, which we set, turns its telemetry "
+        "bundles without ncnn's files; one variable, which we set, turns its telemetry "
         "off.\n\n" + _table(head, rows) + ("\n" + " ".join(missing) + "\n" if missing else "")
     )
 
