@@ -230,3 +230,14 @@ def test_the_network_started_from_keeps_its_share_of_the_result(
     assert moved > 0.01, "it has learned something to mix with"
     with pytest.raises(SettingsError, match=r"start_share is 0\.25"):
         fit(data, everything, everything, few, RunFolder(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_forgetting_without_something_to_forget_or_mixed_back_in_is_refused(
+    data: PreparedData, tmp_path: Path, share: float
+) -> None:
+    few = replace(SETTINGS, fresh_notumor=True, start_share=share)
+    start = build(SETTINGS, SETTINGS.size) if share else None
+    everything = np.arange(len(data.labels))
+    with pytest.raises(SettingsError, match="fresh_notumor"):
+        fit(data, everything, everything, few, RunFolder(tmp_path / "run"), start=start)
