@@ -144,24 +144,20 @@ def test_bundle_without_a_network_for_ncnn_names_the_engine_that_goes(folder):
     make_engine(bundle, "onnx", 1)
 
 
-def test_network_that_ncnn_cannot_load_is_said(folder):
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: "no graph", "ncnn cannot load"),
+        (lambda text: text.replace(" features", " others"), "ncnn cannot run"),
+    ],
+)
+def test_network_that_ncnn_cannot_use_is_said(folder, damage, said):
     graph, weights = NCNN_NAMES
-    (folder / graph).write_text("no graph")
+    (folder / graph).write_text(damage((folder / graph).read_text()))
     info = load_bundle_info(folder)
     files = ["brain_cnn.onnx", "brain_cnn.keras", graph, weights, "calibration.json"]
     write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
-    with pytest.raises(BundleError, match="ncnn cannot load"):
-        make_engine(load_bundle(folder), "ncnn", 1)
-
-
-def test_network_that_ncnn_cannot_run_is_said(folder):
-    graph, weights = NCNN_NAMES
-    text = (folder / graph).read_text()
-    (folder / graph).write_text(text.replace(" features", " others"))
-    info = load_bundle_info(folder)
-    files = ["brain_cnn.onnx", "brain_cnn.keras", graph, weights, "calibration.json"]
-    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
-    with pytest.raises(BundleError, match="ncnn cannot run"):
+    with pytest.raises(BundleError, match=said):
         make_engine(load_bundle(folder), "ncnn", 1)
 
 

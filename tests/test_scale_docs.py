@@ -35,7 +35,7 @@ def test_core_hours_and_straight_line_follow_from_the_rates():
     assert "**278 core-hours**" in text  # 10^8 / 100 / 3600
     assert "| 2 Dask workers | 180.0 | 3.6 | 90% |" in text
     assert (
-        "| 120.0 | 2.40 (2.18 of the one on one core) | |" in text
+        "| stream, one process | 120.0 | 2.40 (2.18 of the one on one core) | |" in text
         and "| network | 8.00 | 80% |" in text
     )
     assert "keeps 1.80 cores busy, and 25.0 ms in the loop, which keeps 1.25." in text

@@ -211,7 +211,7 @@ def test_correctly_classified_tumours_hardly_ever_have_an_empty_map(protocol):
 
 
 @needs_real_data
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", ENGINES[1:])
 def test_every_engine_says_the_same(bundle, protocol, name):
     _, images, judged = protocol[1]["val"]
     few = slice(None, None, max(1, len(images) // 32))
