@@ -31,7 +31,7 @@ from brain_cnn.familiarity.trusting import (
 from brain_cnn.judging import LabelledData
 from brain_cnn.preprocess import prepare
 
-CONFIDENT_SHARE = 0.6
+CONFIDENT_SHARE = 0.62
 """Share of the val slices that may be confident: the most trusted ones."""
 
 _BATCH = 32
