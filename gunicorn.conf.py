@@ -5,6 +5,7 @@ import resource
 import sys
 
 from brain_cnn.bundle import load_bundle
+from brain_cnn.engine import check_engine
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.web import shared_metrics
 from brain_cnn.web.logs import WithoutAddress, gunicorn_logging
@@ -13,7 +14,7 @@ from brain_cnn.web.settings import Settings
 try:
     settings = Settings.from_env()
     # Checked here too, in the master: a worker that cannot start would be started for ever.
-    load_bundle(settings.model_path)
+    check_engine(load_bundle(settings.model_path), settings.engine)
     _ = settings.token
 except BrainCnnError as error:
     sys.exit(f"Brain CNN cannot start: {error}")

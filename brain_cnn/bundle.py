@@ -53,6 +53,8 @@ class Bundle:
         info: everything in bundle.json.
         name, version: what the model calls itself.
         sha256: of the ONNX file, hex; identifies the weights.
+        fingerprint: SHA-256, hex, over the checksums of all listed files: another one where
+            the network of any engine or the calibration is another.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Bundle:
     name: str
     version: str
     sha256: str
+    fingerprint: str
 
 
 def load_bundle(path: Path | None = None) -> Bundle:
@@ -99,6 +102,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
         name=str(info["name"]),
         version=str(info["version"]),
         sha256=info["files"][ONNX_NAME],
+        fingerprint=hashlib.sha256(json.dumps(info["files"], sort_keys=True).encode()).hexdigest(),
     )
 
 

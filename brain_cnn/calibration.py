@@ -35,8 +35,11 @@ from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.familiarity.describe import describe
 from brain_cnn.familiarity.features import Familiarity, fit_familiarity
-from brain_cnn.familiarity.gate import CHECKS, Appearance, check, check_contrast, rank
+from brain_cnn.familiarity.gate import CHECKS, Appearance, check, check_contrast, rank, spreads
 from brain_cnn.familiarity.trust import Trust, trust_inputs
+from brain_cnn.labels import LABELS
+
+Floats = NDArray[np.float64]
 
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
 
@@ -124,7 +127,7 @@ class Calibration:
 
     def familiarity(
         self, features: NDArray[np.floating], tensors: NDArray[np.floating]
-    ) -> tuple[NDArray[np.float64], list[list[dict[str, Any]]]]:
+    ) -> tuple[Floats, list[list[dict[str, Any]]]]:
         """Judge whether slices are like those that the model was trained on.
 
         Args:
@@ -134,7 +137,7 @@ class Calibration:
         Returns:
             `familiarity` and `reasons` of an `Assessment`.
         """
-        return self._judge(features, tensors)[:2]
+        return self._judge(self._distances(features), tensors)[:2]
 
     def assess(self, output: NetworkOutput, tensors: NDArray[np.floating]) -> Assessment:
         """Judge familiarity and trust of slices in one go.
@@ -143,32 +146,22 @@ class Calibration:
             output: logits (N, 4), class maps (N, h, w, 4) and features (N, D).
             tensors: float (N, S, S, 1) that the network saw.
         """
-        score, reasons, excess, scaled = self._judge(output.features, tensors)
-        if self.trust is None or self.gate is None or self.looks is None:
+        distances = self._distances(output.features)
+        score, reasons, excess, scaled = self._judge(distances, tensors)
+        if self.trust is None or self.looks is None:
             return Assessment(score, reasons, np.ones(len(tensors)))
-        inputs = self.trust_inputs(output, excess)
+        inputs = self._trust_inputs(output, distances, excess)
         called = output.logits.argmax(axis=1)
         trust = self.trust.of(inputs, scaled, excess, called)
         return Assessment(score, reasons, trust)
 
-    def trust_inputs(
-        self, output: NetworkOutput, excess: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def trust_inputs(self, output: NetworkOutput, excess: Floats) -> Floats:
         """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""
-        assert self.gate is not None
-        return trust_inputs(
-            output.logits / self.temperature,
-            output.class_maps,
-            output.features,
-            self.gate.distances(output.features),
-            excess,
-        )
+        return self._trust_inputs(output, self._distances(output.features), excess)
 
-    def excesses(
-        self, features: NDArray[np.floating], tensors: NDArray[np.floating]
-    ) -> NDArray[np.float64]:
+    def excesses(self, features: NDArray[np.floating], tensors: NDArray[np.floating]) -> Floats:
         """Return by how much each check is exceeded (N, 3): 0 is common, 1 the limit."""
-        return self._judge(features, tensors)[2]
+        return self._judge(self._distances(features), tensors)[2]
 
     def verdict(self, familiar: bool, prediction_set: Sequence[str], trust: float = 1.0) -> str:
         """Return "confident", "uncertain" or "unfamiliar".
@@ -193,22 +186,27 @@ class Calibration:
         """Trust from which on a label may be confident; None where no trust was fitted."""
         return None if self.trust is None else self.trust.limit
 
+    def _distances(self, features: NDArray[np.floating]) -> Floats:
+        """Return the distance to each class centre (N, 4), 0 where no gate was fitted."""
+        if self.gate is None:
+            return np.zeros((len(features), len(LABELS)))
+        return self.gate.distances(features)
+
+    def _trust_inputs(self, output: NetworkOutput, distances: Floats, excess: Floats) -> Floats:
+        logits = output.logits / self.temperature
+        return trust_inputs(logits, output.class_maps, output.features, distances, excess)
+
     def _judge(
-        self, features: NDArray[np.floating], tensors: NDArray[np.floating]
-    ) -> tuple[
-        NDArray[np.float64],
-        list[list[dict[str, Any]]],
-        NDArray[np.float64],
-        NDArray[np.float64],
-    ]:
+        self, distances: NDArray[np.float64], tensors: NDArray[np.floating]
+    ) -> tuple[Floats, list[list[dict[str, Any]]], Floats, Floats]:
         """Return score, reasons, excess of each check (N, 3), and scaled looks (N, K)."""
         count = len(tensors)
         scaled = np.zeros((count, 0))
-        spread = tensors.reshape(count, -1).std(axis=1)
-        distance = np.zeros(count) if self.gate is None else self.gate.distance(features)
+        spread = spreads(tensors)
+        distance = distances.min(axis=1)
         if self.looks is not None:
             scaled = self.looks.scaled(describe(tensors))
-            values = np.column_stack([distance, *self.looks.values_of_scaled(scaled)])
+            values = np.stack([distance, *self.looks.values_of_scaled(scaled)], axis=1)
             limits, excess = self.looks.limits, self.looks.excess(values)
             score = rank(excess.max(axis=1), self.looks.quantiles)
         else:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from brain_cnn.bundle import Bundle, load_bundle
 from brain_cnn.diagnosis import Diagnosis, class_heat
-from brain_cnn.engine import Engine, hold_blas, make_engine
+from brain_cnn.engine import Engine, hold_helpers, make_engine
 from brain_cnn.errors import BundleError, ScanError, SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
@@ -286,8 +286,9 @@ def load_classifier(
         engine: "ncnn", "onnx" or "tensorflow".
         coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
         threads: threads of one forward pass; None lets the engine choose.
-        blas_threads: held to by NumPy's BLAS in the whole process from now on (see
-            `engine.hold_blas`); None leaves it alone, and a forward pass may take twice as long.
+        blas_threads: held to by NumPy's BLAS and OpenCV in the whole process from now on (see
+            `engine.hold_helpers`); None leaves them alone, and a forward pass may take twice as
+            long.
         limits: bounds on the files that are read.
 
     Raises:
@@ -297,7 +298,7 @@ def load_classifier(
     if not 0 < coverage < 1:
         raise SettingsError("bad-coverage", f"A coverage of {coverage} is not between 0 and 1.")
     if blas_threads is not None:
-        hold_blas(blas_threads)
+        hold_helpers(blas_threads)
     bundle = load_bundle(Path(path) if path is not None else None)
     return Classifier(bundle, make_engine(bundle, engine, threads), coverage, limits)
 

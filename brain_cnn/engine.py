@@ -7,7 +7,7 @@ needs a gradient to serve.
 from __future__ import annotations
 
 import contextlib
-import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.bundle import Bundle
+from brain_cnn.cores import cores
 from brain_cnn.errors import BundleError, SettingsError
 
 ENGINES = ("ncnn", "onnx", "tensorflow")
+
+# What each imports, what that is called, and where it is listed.
+_PACKAGES = {
+    "ncnn": ("ncnn", "ncnn", "requirements-serve.txt"),
+    "onnx": ("onnxruntime", "ONNX Runtime", "requirements-serve.txt"),
+    "tensorflow": ("tensorflow", "TensorFlow", "requirements.txt"),
+}
 
 
 class EngineOutput(NamedTuple):
@@ -50,29 +58,27 @@ class NcnnEngine:
     Its 3 x 3 convolutions multiply less (Winograd); all arithmetic stays float32. It knows no
     batches: slices go through one after the other.
 
+    With more than one thread, those that have done their part spin for a while after a `run`,
+    on cores that others may want: the next one starts sooner. `OMP_WAIT_POLICY=passive` in
+    the environment ends that, and a `run` takes about twice as long.
+
     Args:
         paths: its graph and its weights.
         threads: threads of one `run`; None takes the cores that the process may use.
 
     Raises:
-        BundleError: ncnn is not installed, or cannot load the files.
+        BundleError: ncnn cannot load the files.
     """
 
     name = "ncnn"
 
     def __init__(self, paths: tuple[Path, Path], threads: int | None = None) -> None:
-        try:
-            import ncnn
-        except ImportError as error:
-            raise BundleError(
-                "engine-missing",
-                "The ncnn engine needs ncnn, which is not installed here.",
-                "Install requirements-serve.txt, or use the engine 'onnx'.",
-            ) from error
+        import ncnn
+
         self._ncnn = ncnn
         self._net = ncnn.Net()
         options = self._net.opt
-        options.num_threads = threads or _cores()
+        options.num_threads = threads or cores()
         options.use_vulkan_compute = False
         # Half precision is its default where the processor has it: the answers would differ.
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
@@ -148,21 +154,15 @@ class KerasEngine:
     """The `.keras` file on TensorFlow, compiled once.
 
     Raises:
-        BundleError: TensorFlow is not installed, or the file cannot be loaded.
+        BundleError: the file cannot be loaded.
     """
 
     name = "tensorflow"
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        try:
-            import keras
-            import tensorflow as tf
-        except ImportError as error:
-            raise BundleError(
-                "engine-missing",
-                "The TensorFlow engine needs TensorFlow, which is not installed here.",
-                "Install requirements.txt, or use the engine 'onnx'.",
-            ) from error
+        import keras
+        import tensorflow as tf
+
         if threads:
             # Where TensorFlow already runs in this process, its threads are set.
             with contextlib.suppress(RuntimeError):
@@ -191,31 +191,48 @@ class KerasEngine:
         return EngineOutput(*(outputs[name].numpy() for name in EngineOutput._fields))
 
 
-def make_engine(bundle: Bundle, kind: str = ENGINES[0], threads: int | None = None) -> Engine:
-    """Start the engine called `kind`, one of `ENGINES`.
+def check_engine(bundle: Bundle, kind: str) -> None:
+    """Tell without starting it whether the engine called `kind` could be started.
 
     Raises:
         SettingsError: an unknown kind.
-        BundleError: the network cannot be run.
+        BundleError: its package is not installed, or the bundle has no network for it.
     """
-    if kind == "ncnn":
-        return _ncnn_engine(bundle, threads)
-    if kind == "onnx":
-        return OnnxEngine(bundle, threads)
-    if kind == "tensorflow":
-        return KerasEngine(bundle, threads)
-    raise SettingsError(
-        "unknown-engine", f"There is no engine {kind!r}.", f"Choose one of {', '.join(ENGINES)}."
-    )
-
-
-def _ncnn_engine(bundle: Bundle, threads: int | None) -> NcnnEngine:
-    if bundle.ncnn_paths is None:
+    if kind not in ENGINES:
+        raise SettingsError(
+            "unknown-engine",
+            f"There is no engine {kind!r}.",
+            f"Choose one of {', '.join(ENGINES)}.",
+        )
+    module, name, listed = _PACKAGES[kind]
+    other = "ncnn" if kind == "onnx" else "onnx"
+    if find_spec(module) is None:
+        raise BundleError(
+            "engine-missing",
+            f"The engine {kind!r} needs {name}, which is not installed here.",
+            f"Install {listed}, or use the engine {other!r}.",
+        )
+    if kind == "ncnn" and bundle.ncnn_paths is None:
         raise BundleError(
             "engine-failed",
             "The bundle has no network for ncnn.",
             "Use the engine 'onnx', or train again.",
         )
+
+
+def make_engine(bundle: Bundle, kind: str = ENGINES[0], threads: int | None = None) -> Engine:
+    """Start the engine called `kind`, one of `ENGINES`.
+
+    Raises:
+        SettingsError: an unknown kind.
+        BundleError: as `check_engine`, or the network cannot be run.
+    """
+    check_engine(bundle, kind)
+    if kind == "onnx":
+        return OnnxEngine(bundle, threads)
+    if kind == "tensorflow":
+        return KerasEngine(bundle, threads)
+    assert bundle.ncnn_paths is not None  # checked above
     engine = NcnnEngine(bundle.ncnn_paths, threads)
     try:
         engine.run(_empty_batch(bundle))  # warm
@@ -228,22 +245,17 @@ def _ncnn_engine(bundle: Bundle, threads: int | None) -> NcnnEngine:
     return engine
 
 
-def hold_blas(threads: int) -> None:
-    """Let NumPy's BLAS use at most `threads` threads, in the whole process.
+def hold_helpers(threads: int) -> None:
+    """Let NumPy's BLAS and OpenCV use at most `threads` threads, in the whole process.
 
-    The products beside the network are small. With more threads, those that have done their
-    part wait for the next product by spinning, on the cores that the network needs next.
+    What is computed beside the network is small. With more threads, those that have done
+    their part wait for the next by spinning, on the cores that the network needs next.
     """
+    import cv2
     from threadpoolctl import threadpool_limits
 
+    cv2.setNumThreads(threads)
     threadpool_limits(threads, user_api="blas")
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _empty_batch(bundle: Bundle) -> NDArray[np.float32]:

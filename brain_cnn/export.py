@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -17,7 +17,8 @@ from brain_cnn.onnx_graph import optimise_onnx
 
 OUTPUTS = ("logits", "class_maps", "features")
 MAX_DIFFERENCE = 1e-3
-"""Largest difference of a logit between Keras and another engine that an export may have."""
+"""Largest difference between Keras and another engine that an export may have: of any output,
+as a share of its largest value in the batch where that is above 1."""
 MIN_IMAGES = 64
 
 
@@ -39,7 +40,8 @@ def export_all(model: keras.Model, folder: Path, tensors: NDArray[np.float32]) -
         verify_ncnn(model, (graph, weights), tensors),
     )
     print(
-        f"Keras, ONNX Runtime and ncnn agree on {len(tensors)} images: logits within {worst:.1e}.",
+        f"Keras, ONNX Runtime and ncnn agree on {len(tensors)} images: all outputs within "
+        f"{worst:.1e}.",
         flush=True,
     )
     return [KERAS_NAME, ONNX_NAME, *NCNN_NAMES]
@@ -86,7 +88,7 @@ def _plain_name(name: str) -> str:
 
 
 def verify_onnx(model: keras.Model, path: Path, tensors: NDArray[np.float32]) -> float:
-    """Return the largest difference of a logit between `model` and the ONNX file.
+    """Return the largest difference (`MAX_DIFFERENCE`) between `model` and the ONNX file.
 
     Args:
         tensors: float32 (N, S, S, 1), at least `MIN_IMAGES` prepared slices.
@@ -97,13 +99,13 @@ def verify_onnx(model: keras.Model, path: Path, tensors: NDArray[np.float32]) ->
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return verify("ONNX", model, lambda x: session.run(["logits"], {"image": x})[0], tensors)
+    return verify("ONNX", model, lambda x: session.run(list(OUTPUTS), {"image": x}), tensors)
 
 
 def verify_ncnn(
     model: keras.Model, paths: tuple[Path, Path], tensors: NDArray[np.float32]
 ) -> float:
-    """Return the largest difference of a logit between `model` and ncnn's two files.
+    """Return the largest difference (`MAX_DIFFERENCE`) between `model` and ncnn's two files.
 
     Args:
         tensors: as `verify_onnx`.
@@ -111,21 +113,20 @@ def verify_ncnn(
     Raises:
         BundleError: as `verify_onnx`, or ncnn cannot load them.
     """
-    engine = NcnnEngine(paths)
-    return verify("ncnn", model, lambda x: engine.run(x).logits, tensors)
+    return verify("ncnn", model, NcnnEngine(paths).run, tensors)
 
 
 def verify(
     engine: str,
     model: keras.Model,
-    logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    run: Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]],
     tensors: NDArray[np.float32],
 ) -> float:
-    """Return the largest difference of a logit between `model` and another engine.
+    """Return the largest difference (`MAX_DIFFERENCE`) between `model` and another engine.
 
     Args:
         engine: its name, for the error.
-        logits_of: float32 (N, S, S, 1) to logits (N, 4).
+        run: float32 (N, S, S, 1) to the `OUTPUTS`.
         tensors: as `verify_onnx`.
 
     Raises:
@@ -140,12 +141,15 @@ def verify(
     worst = 0.0
     for start in range(0, len(tensors), 32):
         batch = tensors[start : start + 32]
-        expected = keras.ops.convert_to_numpy(model(batch, training=False)["logits"])
-        worst = max(worst, float(np.abs(logits_of(batch) - expected).max()))
-    if not worst <= MAX_DIFFERENCE:
-        raise BundleError(
-            "export-differs",
-            f"{engine} and Keras differ by {worst:.2g} in a logit (limit {MAX_DIFFERENCE}).",
-            "The bundle was not written.",
-        )
+        outputs = model(batch, training=False)
+        for name, given in zip(OUTPUTS, run(batch), strict=True):
+            expected = keras.ops.convert_to_numpy(outputs[name])
+            apart = float(np.abs(given - expected).max() / max(1.0, np.abs(expected).max()))
+            if not apart <= MAX_DIFFERENCE:  # also true for NaN
+                raise BundleError(
+                    "export-differs",
+                    f"{engine} and Keras differ by {apart:.2g} in {name} (limit {MAX_DIFFERENCE}).",
+                    "The bundle was not written.",
+                )
+            worst = max(worst, apart)
     return worst

@@ -66,11 +66,11 @@ def test_killed_worker_costs_no_row_and_makes_none_twice(archive, confident_bund
     assert paths == sorted(f"{place:03d}.png" for place in range(FILES)), "and in order"
 
 
-def end_or_judge(settings, sha256, items):
+def end_or_judge(settings, fingerprint, items):
     """Stand for a file that ends whatever process reads it; the others are judged."""
     if any(item.path == "005.png" for item in items):
         os._exit(1)
-    return cluster_judge(settings, sha256, items)
+    return cluster_judge(settings, fingerprint, items)
 
 
 cluster_judge = cluster.judge_chunk

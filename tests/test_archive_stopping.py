@@ -1,6 +1,7 @@
 """A scoring that was stopped, in whatever way, goes on: no row is lost, none is made twice."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from archive_files import (
     check_complete,
     job,
 )
-from conftest import ROOT
+from conftest import ROOT, rebuild
 
 from brain_cnn.archive_scoring import ScoreSettings, read_rows, run_job
+from brain_cnn.calibration import Calibration
 from brain_cnn.errors import SettingsError
 
 
@@ -95,6 +97,10 @@ def test_stopped_run_goes_on_without_losing_or_repeating_a_row(
 def test_folder_of_other_results_is_refused(scored, archive, confident_bundle, tmp_path):
     with pytest.raises(SettingsError, match="plane 'axial', this run has 'sagittal'"):
         run_job(job(archive, scored, confident_bundle, score=ScoreSettings(plane="sagittal")), None)
+    other = shutil.copytree(confident_bundle, tmp_path / "model")
+    rebuild(other, Calibration(2.0, Calibration.identity().set_thresholds))
+    with pytest.raises(SettingsError, match="model_fingerprint"):  # the same weights
+        run_job(job(archive, scored, other), None)
     (tmp_path / "thesis.txt").write_text("words")
     with pytest.raises(SettingsError, match="no results of a scoring"):
         run_job(job(archive, tmp_path, confident_bundle), None)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -10,6 +11,8 @@ from brain_cnn.classifier import load_classifier
 from brain_cnn.engine import make_engine
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.labels import LABELS
+
+FILES = ["brain_cnn.onnx", "brain_cnn.keras", *NCNN_NAMES, "calibration.json"]
 
 
 @pytest.fixture
@@ -34,6 +37,19 @@ def test_whole_bundle_loads(folder):
     assert bundle.sha256 == bundle.info["files"]["brain_cnn.onnx"]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_fingerprint_is_of_all_that_an_answer_depends_on(folder, name):
+    before = load_bundle(folder)
+    with (folder / name).open("ab") as file:
+        file.write(b" ")
+    write_bundle_json(
+        folder, **load_bundle_info(folder), files=FILES, training={}, data={}, versions={}
+    )
+    after = load_bundle(folder)
+    assert after.fingerprint != before.fingerprint
+    assert (after.sha256 != before.sha256) == (name == "brain_cnn.onnx")
+
+
 def test_environment_names_the_bundle(folder, monkeypatch):
     monkeypatch.setenv("BRAIN_CNN_MODEL", str(folder))
     assert load_bundle().path == folder
@@ -48,13 +64,13 @@ def test_missing_bundle_json_is_named(folder):
     assert "bundle.json" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_missing_file_is_named(folder, name):
     (folder / name).unlink()
     assert f"lacks {name}" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_one_changed_byte_is_noticed(folder, name):
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -145,6 +161,20 @@ def test_bundle_without_a_network_for_ncnn_names_the_engine_that_goes(folder):
 
 
 @pytest.mark.parametrize(
+    ("engine", "module", "other"),
+    [
+        ("ncnn", "ncnn", "'onnx'"),
+        ("onnx", "onnxruntime", "'ncnn'"),
+        ("tensorflow", "tensorflow", "requirements.txt"),
+    ],
+)
+def test_engine_that_is_not_installed_is_said(folder, monkeypatch, engine, module, other):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(BundleError, match=f"not installed here.*{other}"):
+        make_engine(load_bundle(folder), engine, 1)
+
+
+@pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lambda text: "no graph", "ncnn cannot load"),
@@ -152,11 +182,10 @@ def test_bundle_without_a_network_for_ncnn_names_the_engine_that_goes(folder):
     ],
 )
 def test_network_that_ncnn_cannot_use_is_said(folder, damage, said):
-    graph, weights = NCNN_NAMES
+    graph, _ = NCNN_NAMES
     (folder / graph).write_text(damage((folder / graph).read_text()))
     info = load_bundle_info(folder)
-    files = ["brain_cnn.onnx", "brain_cnn.keras", graph, weights, "calibration.json"]
-    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    write_bundle_json(folder, **info, files=FILES, training={}, data={}, versions={})
     with pytest.raises(BundleError, match=said):
         make_engine(load_bundle(folder), "ncnn", 1)
 

@@ -6,6 +6,7 @@ from conftest import encode
 
 import brain_cnn
 from brain_cnn.diagnosis import class_heat
+from brain_cnn.engine import ENGINES
 from brain_cnn.errors import ScanError
 from brain_cnn.labels import LABELS
 from brain_cnn.render.overlay import blend, overlay
@@ -64,9 +65,11 @@ def test_black_picture_is_unfamiliar(classifier):
     assert not classifier.classify(encode(np.zeros((64, 64), np.uint8))).familiar
 
 
-def test_both_engines_say_the_same(classifier, phantom_png):
-    pytest.importorskip("tensorflow")
-    other = brain_cnn.load_classifier(classifier.bundle.path, engine="tensorflow", threads=1)
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != ENGINES[0]])
+def test_all_engines_say_the_same(classifier, phantom_png, engine):
+    pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
+    assert classifier.engine.name != engine
+    other = brain_cnn.load_classifier(classifier.bundle.path, engine=engine, threads=1)
     ours, theirs = classifier.classify(phantom_png), other.classify(phantom_png)
     assert list(theirs.probabilities.values()) == pytest.approx(
         list(ours.probabilities.values()), abs=1e-3

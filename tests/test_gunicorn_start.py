@@ -3,7 +3,10 @@
 import shutil
 
 import pytest
-from conftest import Server
+from conftest import Server, rebuild
+
+from brain_cnn.bundle import NCNN_NAMES
+from brain_cnn.calibration import Calibration
 
 
 def failed_start(tmp_path, **environ):
@@ -35,6 +38,15 @@ def test_damaged_bundle_stops_the_start(tmp_path, confident_bundle):
         file.write(b"x")
     status, log = failed_start(tmp_path, BRAIN_CNN_MODEL=str(folder))
     check_one_sentence(status, log, "brain_cnn.onnx is damaged")
+
+
+def test_bundle_that_the_engine_cannot_run_stops_the_start(tmp_path, confident_bundle):
+    folder = shutil.copytree(confident_bundle, tmp_path / "model")
+    for name in NCNN_NAMES:
+        (folder / name).unlink()
+    rebuild(folder, Calibration.identity())
+    status, log = failed_start(tmp_path, BRAIN_CNN_MODEL=str(folder))
+    check_one_sentence(status, log, "no network for ncnn", "'onnx'")
 
 
 @pytest.mark.parametrize(

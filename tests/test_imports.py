@@ -16,6 +16,7 @@ SERVING = (
     "errors",
     "labels",
     "published",
+    "cores",
     "scan",
     "preprocess",
     "explain.without",

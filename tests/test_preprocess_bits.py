@@ -67,6 +67,30 @@ def test_odd_pictures_are_prepared_to_the_same_bits():
         check_equal((noise, sparks, flat, cv2.GaussianBlur(noise, (0, 0), 9))[round_ % 4])
 
 
+def plain_to_slice(ready, grid):
+    """Bilinear between the cells' centres, one pixel at a time along each side."""
+    top, left, side = ready.box
+    shares = []
+    for count, start, cells in zip(ready.pixels_shape, (top, left), grid.shape, strict=True):
+        place = (np.arange(count) + 0.5 - start) * cells / side - 0.5
+        one = np.stack([np.interp(place, np.arange(cells), cell) for cell in np.eye(cells)], 1)
+        one[(place < -0.5) | (place > cells - 0.5)] = 0.0
+        shares.append(one)
+    return shares[0] @ grid @ shares[1].T
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 4, 9, 10, 20])
+def test_map_is_drawn_as_by_the_plain_formula(cells):
+    rng = np.random.default_rng(cells)
+    grid = rng.random((cells, cells)).astype(np.float32)
+    tensor = np.zeros((8, 8, 1), np.float32)
+    for box in ((0.0, 0.0, 90.0), (-31.3, 17.1, 131.9), (40.2, -80.6, 77.7), (88.0, 90.5, 300.1)):
+        ready = preprocess.PreparedSlice(tensor, box, (93, 101))
+        drawn = ready.to_slice(grid)
+        assert drawn.dtype == np.float32 and drawn.shape == (93, 101)
+        np.testing.assert_allclose(drawn, plain_to_slice(ready, grid), atol=2e-5)
+
+
 @needs_real_data
 def test_real_slices_are_prepared_to_the_same_bits():
     for pixels in sample_real_images(60):

@@ -6,7 +6,7 @@ import pytest
 from conftest import client_of, encode, upload
 
 from brain_cnn.classifier import Classifier
-from brain_cnn.web.capacity import cores
+from brain_cnn.cores import cores
 from brain_cnn.web.queue import Busy, ByteBudget, EngineQueue
 from brain_cnn.web.trace import Trace
 

@@ -31,7 +31,7 @@ _loading = threading.Lock()
 
 
 def score_on_cluster(
-    settings: JobSettings, sha256: str, chunks: Iterator[Chunk], progress: TextIO | None
+    settings: JobSettings, fingerprint: str, chunks: Iterator[Chunk], progress: TextIO | None
 ) -> Iterator[tuple[int, list[Scored]]]:
     """Yield chunks as they are finished, in any order; their numbers give the order.
 
@@ -57,7 +57,7 @@ def score_on_cluster(
 
         def submit(chunk: Chunk) -> None:
             future = client.submit(
-                judge_chunk, settings, sha256, chunk.items, pure=False, priority=-chunk.number
+                judge_chunk, settings, fingerprint, chunk.items, pure=False, priority=-chunk.number
             )
             running[future] = chunk
 
@@ -135,14 +135,14 @@ class _Halves:
         return [self._scored[place] for place in sorted(self._scored)]
 
 
-def judge_chunk(settings: JobSettings, sha256: str, items: tuple[Item, ...]) -> list[Scored]:
+def judge_chunk(settings: JobSettings, fingerprint: str, items: tuple[Item, ...]) -> list[Scored]:
     """Score a chunk on a worker, which loads the model once.
 
     Raises:
         BundleError: this worker's model is another than that of the job.
     """
     model = _model(settings)
-    if model.bundle.sha256 != sha256:
+    if model.bundle.fingerprint != fingerprint:
         raise BundleError(
             "other-model",
             "A worker has another model than the program that sent it files.",

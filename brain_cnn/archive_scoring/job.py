@@ -157,7 +157,7 @@ def _scored(
     if settings.workers or settings.cluster:
         from brain_cnn.archive_scoring.cluster import score_on_cluster
 
-        yield from score_on_cluster(settings, model.bundle.sha256, chunks, progress)
+        yield from score_on_cluster(settings, model.bundle.fingerprint, chunks, progress)
         return
     order: list[tuple[int, int]] = []  # (number, files) of chunks that are under way
 
@@ -195,7 +195,7 @@ def _check(settings: JobSettings) -> None:
 def _what_rows_depend_on(settings: JobSettings, model: Classifier) -> dict[str, Any]:
     return {
         "model": f"{model.bundle.name} {model.bundle.version}",
-        "model_sha256": model.bundle.sha256,
+        "model_fingerprint": model.bundle.fingerprint,
         "engine": settings.engine,
         "coverage": settings.coverage,
         "plane": settings.score.plane,

@@ -36,8 +36,8 @@ def _ring_matrix() -> NDArray[np.float32]:
     return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _rim() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns of eight places at the rim: four sides, then four corners."""
+def _rim() -> NDArray[np.int64]:
+    """Return the pixels of eight places at the rim, (8, M): four sides, then four corners."""
     rows, columns = np.mgrid[0:_SIDE, 0:_SIDE]
     deep, corner = 2, _SIDE // 8
     wide = corner * corner // deep  # of each side, from its middle: as many as in a corner
@@ -48,16 +48,17 @@ def _rim() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         (middle, slice(0, deep)), (middle, slice(_SIDE - deep, _SIDE)),
         (near, near), (near, far), (far, near), (far, far),
     ]  # fmt: skip
-    return (
-        np.concatenate([rows[part].ravel() for part in parts]),
-        np.concatenate([columns[part].ravel() for part in parts]),
-    )
+    return np.stack([(rows[part] * _SIDE + columns[part]).ravel() for part in parts])
 
 
 _RING_MEANS = _ring_matrix()
-_RIM_ROWS, _RIM_COLUMNS = _rim()
+_RIM = _rim()
 _CELL_OF = np.arange(_SIDE) // (_SIDE // _CELLS)
-_PLACES = (_CELL_OF[:, None] * _CELLS + _CELL_OF[None]) * _DIRECTIONS
+# An angle of 0..360 degrees is one of twice as many directions and, rounded, once more the
+# first: opposite angles are one direction of an edge, not of its rise.
+_ANGLES = 2 * _DIRECTIONS + 1
+_PLACES = (_CELL_OF[:, None] * _CELLS + _CELL_OF[None]) * _ANGLES
+_FOLD = np.eye(_DIRECTIONS)[np.arange(_ANGLES) % _DIRECTIONS]
 
 
 def describe(tensors: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -84,31 +85,34 @@ def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
     for _ in range(_SCALES):
         side = len(layers[-1]) // 2
         layers.append(cv2.resize(layers[-1], (side, side), interpolation=cv2.INTER_AREA))
-    detail = [
-        float(cv2.absdiff(fine, cv2.resize(coarse, fine.shape)).mean())
-        for fine, coarse in pairwise(layers)
-    ]
+    detail = [_apart(fine, cv2.resize(coarse, fine.shape)) for fine, coarse in pairwise(layers)]
     edges = _edges(small)
-    grey = np.minimum((small * _GREYS).astype(np.int64), _GREYS - 1).ravel()
-    rim = small[_RIM_ROWS, _RIM_COLUMNS].reshape(8, -1).mean(axis=1)
+    flat = small.ravel()
+    grey = np.minimum((flat * _GREYS).astype(np.int64), _GREYS - 1)
     look = np.concatenate(
         [
             np.sqrt(np.bincount(grey, minlength=_GREYS) / grey.size),
-            _RING_MEANS @ small.ravel(),
+            _RING_MEANS @ flat,
             detail,
-            edges.reshape(-1, _DIRECTIONS).sum(axis=0),
-            [cv2.absdiff(small, cv2.flip(small, code)).mean() for code in (1, 0)],
-            rim,
+            edges.sum(axis=0),
+            [_apart(small, cv2.flip(small, code)) for code in (1, 0)],
+            flat[_RIM].mean(axis=1),
         ]
     )
-    return np.concatenate([layers[2].ravel(), np.sqrt(edges), look]).astype(np.float32)
+    return np.concatenate([layers[2].ravel(), np.sqrt(edges).ravel(), look]).astype(np.float32)
+
+
+def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the mean absolute difference of two pictures."""
+    return cv2.norm(one, other, cv2.NORM_L1) / one.size
 
 
 def _edges(small: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the strength of edges by place and direction, as shares of all."""
+    """Return the strength of edges by place and direction (places, directions), of 1 in all."""
     across, down = cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)
     strength, angle = cv2.cartToPolar(across, down)
-    # Of the edge, not of its rise: opposite angles are one direction.
-    direction = (angle * (_DIRECTIONS / np.pi)).astype(np.int64) % _DIRECTIONS
-    edges = np.bincount((_PLACES + direction).ravel(), strength.ravel(), EDGE_NUMBERS)
+    bins = (angle * (_DIRECTIONS / np.pi)).astype(np.int64)
+    bins += _PLACES
+    counts = np.bincount(bins.ravel(), strength.ravel(), _CELLS * _CELLS * _ANGLES)
+    edges = counts.reshape(-1, _ANGLES) @ _FOLD
     return edges / (edges.sum() + 1e-3)

@@ -15,6 +15,7 @@ slices and 1 at its limit, and one excess above 1 makes the slice unfamiliar.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,10 @@ SENTENCES = {
 
 def residual(points: Floats, axes: Floats) -> Floats:
     """Return the distance (N,) of points (N, K) from the subspace of orthonormal axes (K, P)."""
-    return np.linalg.norm(points - (points @ axes) @ axes.T, axis=1)
+    # Pythagoras: the axes are read once.
+    inside = points @ axes
+    outside = np.vecdot(points, points) - np.vecdot(inside, inside)
+    return np.sqrt(np.maximum(outside, 0.0))
 
 
 def rank(values: Floats, quantiles: Floats) -> Floats:
@@ -151,11 +155,19 @@ def check(name: str, value: float, limit: float) -> dict[str, Any]:
     failed = not value <= limit  # also true for NaN
     return {
         "check": name,
-        "value": round(value, 3) if np.isfinite(value) else None,
-        "limit": round(limit, 3) if np.isfinite(limit) else None,
+        "value": round(value, 3) if math.isfinite(value) else None,
+        "limit": round(limit, 3) if math.isfinite(limit) else None,
         "failed": failed,
         "sentence": SENTENCES[name][failed],
     }
+
+
+def spreads(tensors: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the standard deviation (N,) of the pixels of each of (N, S, S, 1)."""
+    pixels = tensors.reshape(len(tensors), -1)
+    middle = pixels.mean(axis=1)
+    variance = np.vecdot(pixels, pixels) / pixels.shape[1] - middle * middle  # faster than `std`
+    return np.sqrt(np.maximum(variance, 0.0))
 
 
 def check_contrast(spread: float) -> dict[str, Any] | None:

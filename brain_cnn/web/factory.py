@@ -7,7 +7,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import cv2
 from flask import Flask, url_for
 from flask.json.provider import DefaultJSONProvider
 
@@ -51,8 +50,6 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     """
     settings = settings or Settings.from_env()
     set_up_logging(settings.log_format)
-    # OpenCV's own threads help one large picture and hurt many small ones at once.
-    cv2.setNumThreads(1)
     if classifier is None:
         classifier = load_classifier(
             settings.model_path,

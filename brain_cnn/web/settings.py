@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from brain_cnn.cores import cores
 from brain_cnn.engine import ENGINES
 from brain_cnn.errors import SettingsError
 from brain_cnn.scan import ScanLimits
-from brain_cnn.web.capacity import cores
 
 PREFIX = "BRAIN_CNN_"
 
