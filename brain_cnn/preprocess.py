@@ -182,16 +182,18 @@ def _bright_box(small: NDArray[np.float32]) -> tuple[float, float, float, float]
 def _air(small: NDArray[np.float32]) -> float:
     """Return the 5th percentile of float32 (n, n), as `np.percentile` does in float32."""
     below, share = divmod((small.size - 1) * _AIR_SHARE, 1.0)
-    return _value_at(small.ravel(), int(below), np.float32(share))
+    return _value_at(small, int(below), np.float32(share))
 
 
 def _value_at(values: NDArray[np.float32], place: int, share: np.floating) -> float:
-    """Return what stands `share` of the way from `place` of (n,) to the next, once sorted.
+    """Return what stands `share` of the way from `place` to the next, once sorted.
 
     Asked for one place, NumPy takes a vectorised search that is ten times slower where many
     values are equal, as in air; asked for two, it does not.
     """
-    low, high = np.partition(values, (place, place + 1))[place : place + 2]
+    ordered = values.flatten()
+    ordered.partition((place, place + 1))
+    low, high = ordered[place], ordered[place + 1]
     # From the nearer end, as NumPy does: the last bit depends on it.
     return float(low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share))
 
@@ -286,15 +288,15 @@ def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros_like(square)
     shares = np.subtract(square, low, dtype=np.float32)
     shares *= np.float32(1.0 / (high - low))
-    return np.clip(shares, 0.0, 1.0, out=shares)
+    return shares.clip(0.0, 1.0, out=shares)
 
 
 def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
     """Return the low and the high percentile of float32 (n,), as `np.percentile` does."""
     # Every eighth value says where the tails begin; only these are then ordered.
-    few = values[::8]
+    few = values[::8].copy()
     tail = few.size // _TAIL
-    few = np.partition(few, (tail, few.size - 1 - tail))
+    few.partition((tail, few.size - 1 - tail))
     found = []
     for share, among, skipped in (
         (_LOW_SHARE, values[values <= few[tail]], False),

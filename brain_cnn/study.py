@@ -147,8 +147,9 @@ def judge_study(
         calibration, coverage: what made them; gives the prediction set of a single slice.
         weighting: of `ScanFacts`, "" where the header does not tell.
     """
-    if len(slices) > 1:
-        coverage = max(coverage, *calibration.set_thresholds)
+    if len(slices) == 1:
+        return _single(slices[0], calibration, coverage)
+    coverage = max(coverage, *calibration.set_thresholds)
     probabilities = np.array([[d.probabilities[label] for label in LABELS] for d in slices])
     familiar = np.array([d.familiar for d in slices])
     window = neighbourhood(len(slices))
@@ -164,7 +165,7 @@ def judge_study(
         chances = probabilities[place]
     labels = calibration.prediction_set(chances, coverage)
     notes = slices[0].notes
-    if len(slices) > 1 and weighting not in _LEARNED and NOTUMOR not in labels:
+    if weighting not in _LEARNED and NOTUMOR not in labels:
         labels = (*labels, NOTUMOR)
         notes += (UNLEARNED.format(weighting=weighting),)
     shown = [
@@ -193,6 +194,33 @@ def judge_study(
     )
 
 
+def _single(one: Diagnosis, calibration: Calibration, coverage: float) -> StudyDiagnosis:
+    """Return what the rule comes to with one slice, at a third of the cost of applying it."""
+    chances = np.array([[one.probabilities[label] for label in LABELS]])
+    labels = calibration.prediction_set(chances[0], coverage)
+    top = int(chances[0].argmax())
+    trust = one.trust if one.familiar else 0.0
+    return StudyDiagnosis(
+        slices=(one,),
+        verdict=calibration.verdict(one.familiar, labels, trust),
+        label=LABELS[top],
+        confidence=float(chances[0, top]),
+        probabilities=dict(one.probabilities),
+        prediction_set=labels,
+        coverage=coverage,
+        evidence=chances if one.familiar else np.full_like(chances, np.nan),
+        evidence_slices=(0,) if one.familiar and NOTUMOR not in labels else (),
+        strongest=0,
+        familiar_count=int(one.familiar),
+        window=1,
+        rule=RULE.format(window=1, coverage=coverage),
+        scan_format=one.scan_format,
+        notes=one.notes,
+        trust=trust,
+        trust_limit=calibration.trust_limit,
+    )
+
+
 def neighbourhood(count: int) -> int:
     """Return the odd number of slices that are smoothed over, of `count`."""
     if count < _LEAST:
@@ -214,10 +242,6 @@ def smooth(
     """
     count = len(probabilities)
     result = np.full(probabilities.shape, np.nan)
-    if window == 1:  # each slice is its own median; most uploads are one picture
-        own = probabilities[familiar]
-        result[familiar] = own / np.maximum(own.sum(axis=1, keepdims=True), 1e-12)
-        return result
     for place in range(count):
         start = min(max(0, place - window // 2), max(0, count - window))
         near = slice(start, start + window)
@@ -246,6 +270,4 @@ def _trust(
     start = min(max(0, place - window // 2), max(0, len(slices) - window))
     near = range(start, min(len(slices), start + window))
     own = [slices[i].trust for i in near if familiar[i] and slices[i].label == label]
-    if len(own) == 1:  # its own median, without the cost of asking for it
-        return own[0]
     return float(np.median(own)) if own else 0.0

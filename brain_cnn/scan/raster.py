@@ -123,6 +123,8 @@ def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: De
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    if image.format == "JPEG" and not {"exif", "xmp"} & image.info.keys():
+        return image  # nothing could say so; most slices, and asking costs as much as opening
     # In place, since without a turn it would copy the picture. Unreadable EXIF says nothing
     # about the pixels: they are kept as stored.
     with contextlib.suppress(Exception):

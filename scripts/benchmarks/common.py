@@ -23,6 +23,8 @@ AS_PROGRAM = (sys.executable, "-m")
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": f"{HERE.parent}{os.pathsep}{ROOT}",
     "ORT_DISABLE_TELEMETRY": "1",
+    # As in the Makefile and the Dockerfile; for both sides alike.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
 PACKAGES = (
