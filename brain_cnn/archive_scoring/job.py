@@ -86,7 +86,8 @@ def run_job(
     """Score an archive, or what an earlier run left of it.
 
     Every file gets exactly one row, in whatever way earlier runs ended. Batches are judged in
-    threads, one for each core; `load_classifier` holds NumPy's BLAS to one thread for that.
+    threads, one more than there are cores; `load_classifier` holds NumPy's BLAS to one thread
+    for that.
 
     Args:
         progress: where the progress goes; None means nowhere.

@@ -7,7 +7,7 @@ number and bytes) and batches in the engine.
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,17 @@ from dataclasses import dataclass, field, replace
 from brain_cnn.archive_scoring.rows import Row, row_of, slice_rows
 from brain_cnn.archive_scoring.walk import Item, Opener
 from brain_cnn.classifier import Classifier, check_modality
+from brain_cnn.cores import cores
 from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
 from brain_cnn.scan import Scan, Slice, read_scan
 
-_AHEAD_FILES = 96  # three batches of pictures
+_AHEAD_FILES = 96
 _AHEAD_BYTES = 64 * 1024 * 1024
 _MOST_OPEN = 512  # files whose rows wait for a batch
+# Seconds after which a thread that computes in Python lets another in. Python's own 5 ms is
+# longer than a slice takes: one that comes back from the network would wait for the next core.
+_SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class ScoreSettings:
         slices: also make a row for each slice.
         batch: slices that go through the network together, over files.
         readers: threads that read and decode; more hide a slow storage.
-        judges: batches in the engine at once; 0 means one for each core.
+        judges: batches that are judged at once; 0 means one more than there are cores, since
+            what they do in Python they do one at a time.
     """
 
     force: bool = False
     plane: str = "axial"
     slices: bool = False
-    batch: int = 32
+    batch: int = 8
     readers: int = 4
     judges: int = 0
 
@@ -91,17 +96,20 @@ def score(model: Classifier, items: Iterable[Item], settings: ScoreSettings) -> 
         items: drawn as they are needed.
     """
     stream = _Stream(model, settings)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, _SWITCH_S))
     try:
         yield from stream.run(iter(items))
     finally:
         stream.stop()
+        sys.setswitchinterval(before)
 
 
 class _Stream:
     def __init__(self, model: Classifier, settings: ScoreSettings) -> None:
         self._model = model
         self._settings = settings
-        judges = settings.judges or os.cpu_count() or 1
+        judges = settings.judges or cores() + 1
         self._readers = ThreadPoolExecutor(settings.readers, "read")
         self._judges = ThreadPoolExecutor(judges, "judge")
         self._most_batches = judges + 1
