@@ -4,10 +4,10 @@
 in the middle, for one process; `cluster` spreads the same stream over Dask workers.
 """
 
-from brain_cnn.archive_scoring.job import JobResult, JobSettings, run_job
-from brain_cnn.archive_scoring.parts import read_rows
-from brain_cnn.archive_scoring.score import ScoreSettings, score
-from brain_cnn.archive_scoring.walk import Item, walk
+from brain_cnn.batch.job import JobResult, JobSettings, run_job
+from brain_cnn.batch.parts import read_rows
+from brain_cnn.batch.stream import ScoreSettings, score
+from brain_cnn.batch.walk import Item, walk
 
 __all__ = [
     "Item",

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TextIO
 
-from brain_cnn.archive_scoring.job import Chunk, JobSettings, with_one_judge
-from brain_cnn.archive_scoring.rows import row_of
-from brain_cnn.archive_scoring.score import Scored, score
-from brain_cnn.archive_scoring.walk import Item
-from brain_cnn.classifier import Classifier, load_classifier
+from brain_cnn.batch.job import Chunk, JobSettings, with_one_judge
+from brain_cnn.batch.rows import row_of
+from brain_cnn.batch.stream import Scored, score
+from brain_cnn.batch.walk import Item
 from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.inference.classifier import Classifier, load_classifier
 
 # Chunks under way for each worker: one in work, and the next at hand.
 _AHEAD = 2

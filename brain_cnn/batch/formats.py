@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brain_cnn.archive_scoring.rows import Row
+from brain_cnn.batch.rows import Row
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import DISCLAIMER
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from brain_cnn.archive_scoring.formats import check_format
-from brain_cnn.archive_scoring.parts import Results
-from brain_cnn.archive_scoring.progress import Progress
-from brain_cnn.archive_scoring.score import Scored, ScoreSettings, score
-from brain_cnn.archive_scoring.walk import Item, walk
-from brain_cnn.classifier import Classifier, load_classifier
+from brain_cnn.batch.formats import check_format
+from brain_cnn.batch.parts import Results
+from brain_cnn.batch.progress import Progress
+from brain_cnn.batch.stream import Scored, ScoreSettings, score
+from brain_cnn.batch.walk import Item, walk
 from brain_cnn.errors import SettingsError
+from brain_cnn.inference.classifier import Classifier, load_classifier
 
 _CHUNK_BYTES = 256 * 1024 * 1024
 
@@ -156,7 +156,7 @@ def _scored(
 ) -> Iterator[tuple[int, list[Scored]]]:
     """Yield the number of each chunk with what came of its files."""
     if settings.workers or settings.cluster:
-        from brain_cnn.archive_scoring.cluster import score_on_cluster
+        from brain_cnn.batch.cluster import score_on_cluster
 
         yield from score_on_cluster(settings, model.bundle.fingerprint, chunks, progress)
         return

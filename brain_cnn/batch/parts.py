@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brain_cnn.archive_scoring.formats import FORMATS, UNFINISHED, read_table, write_table
-from brain_cnn.archive_scoring.rows import COLUMNS, SLICE_COLUMNS, Row
-from brain_cnn.archive_scoring.walk import Key, key_of
+from brain_cnn.batch.formats import FORMATS, UNFINISHED, read_table, write_table
+from brain_cnn.batch.rows import COLUMNS, SLICE_COLUMNS, Row
+from brain_cnn.batch.walk import Key, key_of
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import DISCLAIMER
 

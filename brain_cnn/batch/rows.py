@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_cnn.archive_scoring.walk import Item
-from brain_cnn.bundle import Bundle
+from brain_cnn.batch.walk import Item
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.bundle import Bundle
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.study_json import trust_json
-from brain_cnn.study import StudyDiagnosis
 
 Row = dict[str, Any]
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from brain_cnn.archive_scoring.rows import Row, row_of, slice_rows
-from brain_cnn.archive_scoring.walk import Item, Opener
-from brain_cnn.classifier import Classifier, check_modality
+from brain_cnn.batch.rows import Row, row_of, slice_rows
+from brain_cnn.batch.walk import Item, Opener
 from brain_cnn.cores import cores
-from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import Classifier, check_modality
+from brain_cnn.inference.diagnosis import Diagnosis
 from brain_cnn.scan import Scan, Slice, read_scan
 
 _AHEAD_FILES = 96

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.calibration import Calibration
 from brain_cnn.dataset import copies, index, locate, splits
 from brain_cnn.dataset.index import ImageRecord
-from brain_cnn.diagnosis import class_heat
 from brain_cnn.errors import DatasetError, SettingsError
-from brain_cnn.explain.localisation import summarise_localisation
+from brain_cnn.evaluation.localisation import summarise_localisation
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.inference.diagnosis import class_heat
 from brain_cnn.labels import NOTUMOR, label_index
 from brain_cnn.preprocess import PreparedSlice, prepare
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brain_cnn.labels import LABELS
-from brain_cnn.render.figures import (
+from brain_cnn.evaluation.figures import (
     confusion_matrix,
     gradcam_gallery,
     precision_recall_curves,
@@ -21,6 +20,7 @@ from brain_cnn.render.figures import (
     roc_curves,
     save_figure,
 )
+from brain_cnn.labels import LABELS
 
 
 def choose_examples(

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.copies import find_lookalikes
-from brain_cnn.familiarity.fitting import describe_pictures, learn_strangers
-from brain_cnn.familiarity.strangers import make_strangers
 from brain_cnn.labels import LABELS, label_index
+from brain_cnn.ood.fit_gate import describe_pictures, learn_strangers
+from brain_cnn.ood.outliers import make_strangers
 from brain_cnn.preprocess import prepare
 
 FOLDS = 4

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.calibration import fit_calibration
-from brain_cnn.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.dataset.batches import crop_mask
-from brain_cnn.evaluation import bootstrap_mean
-from brain_cnn.explain import faithfulness
-from brain_cnn.explain.localisation import summarise_localisation
-from brain_cnn.judging import LabelledData, true_labels, val_tumours_with_masks
+from brain_cnn.dataset.labelled import LabelledData, true_labels, val_tumours_with_masks
+from brain_cnn.evaluation import faithfulness
+from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from brain_cnn.evaluation.localisation import summarise_localisation
+from brain_cnn.evaluation.metrics import bootstrap_mean
+from brain_cnn.evaluation.uncertainty import coverage_table, reliability, selective, verdicts
+from brain_cnn.inference.calibration import fit_calibration
+from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.preprocess import PreparedSlice, prepare
-from brain_cnn.saying import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.scan.types import Slice
-from brain_cnn.sureness import coverage_table, reliability, selective, verdicts
 
 # Standard deviation of the noise under which a map should stay what it is, in 0..1.
 _LITTLE_NOISE = 0.01
@@ -193,7 +193,7 @@ class _MapJudge(KerasJudge):
     """Our network as a Keras model: its heat comes from its class maps."""
 
     def heat(self, tensors: Any, labels: Any) -> list[NDArray[np.float32]]:
-        from brain_cnn.diagnosis import class_heat
+        from brain_cnn.inference.diagnosis import class_heat
 
         maps = [
             np.asarray(self.model.predict_on_batch(tensors[start : start + 32])["class_maps"])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brain_cnn.errors import DatasetError
-from brain_cnn.evaluation import RESAMPLES, evaluate_predictions
+from brain_cnn.evaluation.metrics import RESAMPLES, evaluate_predictions
 from brain_cnn.labels import LABELS, label_index
 
 COLUMNS = ("path", "label", "group", *LABELS)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
-from brain_cnn.evaluation import evaluate_predictions
+from brain_cnn.evaluation.metrics import evaluate_predictions
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import prepare
 

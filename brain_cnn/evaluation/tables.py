@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from brain_cnn.evaluation import format_interval
+from brain_cnn.evaluation.metrics import format_interval
 from brain_cnn.published import PUBLISHED
 
 NOT_MEASURED = "Not measured yet."

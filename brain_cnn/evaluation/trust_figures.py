@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from brain_cnn.render.figures import square_axes
+from brain_cnn.evaluation.figures import square_axes
 
 _COLOURS = ("#0072B2", "#D55E00")
 Sections = dict[str, dict[str, Any]]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.calibration import COVERAGES
-from brain_cnn.evaluation import ECE_BINS, RESAMPLES, bootstrap_mean, evaluate_predictions
+from brain_cnn.evaluation.metrics import ECE_BINS, RESAMPLES, bootstrap_mean, evaluate_predictions
+from brain_cnn.inference.calibration import COVERAGES
+from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS
-from brain_cnn.saying import Said
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares answered at which selective prediction is reported."""

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from brain_cnn.calibration import Calibration
 from brain_cnn.errors import BundleError
+from brain_cnn.inference.calibration import Calibration
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PREPROCESS_VERSION
 
@@ -32,7 +32,7 @@ NCNN_NAMES = ("brain_cnn.ncnn.param", "brain_cnn.ncnn.bin")
 MODEL_ENV = "BRAIN_CNN_MODEL"
 
 # Found from the package's own place, so that it works from any working directory.
-SHIPPED_BUNDLE = Path(__file__).resolve().parent.parent / "models" / "brain_cnn"
+SHIPPED_BUNDLE = Path(__file__).resolve().parents[2] / "models" / "brain_cnn"
 
 _NEEDED = (ONNX_NAME, KERAS_NAME, "calibration.json")
 _RESTORE = "Restore the model folder from the repository, or train again (make train)."

@@ -24,20 +24,20 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.conformal import (
+from brain_cnn.errors import BundleError, SettingsError
+from brain_cnn.inference.conformal import (
     COVERAGES,
     fit_set_thresholds,
     fit_temperature,
     labels_within,
     softmax,
 )
-from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
-from brain_cnn.errors import BundleError, SettingsError
-from brain_cnn.familiarity.describe import describe
-from brain_cnn.familiarity.features import Familiarity, fit_familiarity
-from brain_cnn.familiarity.gate import CHECKS, Appearance, check, check_contrast, rank, spreads
-from brain_cnn.familiarity.trust import Trust, trust_inputs
+from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.descriptors import describe
+from brain_cnn.ood.gate import CHECKS, Appearance, check, check_contrast, rank, spreads
+from brain_cnn.ood.mahalanobis import Familiarity, fit_familiarity
+from brain_cnn.ood.trust import Trust, trust_inputs
 
 Floats = NDArray[np.float64]
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_cnn.bundle import Bundle, load_bundle
-from brain_cnn.diagnosis import Diagnosis, class_heat
-from brain_cnn.engine import Engine, hold_helpers, make_engine
 from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.inference.bundle import Bundle, load_bundle
+from brain_cnn.inference.diagnosis import Diagnosis, class_heat
+from brain_cnn.inference.engines import Engine, hold_helpers, make_engine
+from brain_cnn.inference.study import SeriesAnswer, StudyDiagnosis, judge_study
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan import Scan, ScanLimits, main_series, read_files
 from brain_cnn.scan.modality import check_modality
-from brain_cnn.study import SeriesAnswer, StudyDiagnosis, judge_study
 
 _BATCH = 8  # slices at once through the network: more gains nothing on a CPU, costs memory
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.bundle import Bundle
 from brain_cnn.cores import cores
 from brain_cnn.errors import BundleError, SettingsError
+from brain_cnn.inference.bundle import Bundle
 
 ENGINES = ("ncnn", "onnx", "tensorflow")
 

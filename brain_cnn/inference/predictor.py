@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.calibration import Calibration
-from brain_cnn.classifier import Classifier
-from brain_cnn.diagnosis import CONFIDENT, class_heat
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.inference.classifier import Classifier
+from brain_cnn.inference.diagnosis import CONFIDENT, class_heat
 from brain_cnn.preprocess import prepare
 from brain_cnn.scan.types import Scan, Slice
 

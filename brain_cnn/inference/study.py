@@ -29,13 +29,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis, verdict_reason
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, verdict_reason
 from brain_cnn.labels import LABELS, NOTUMOR
 from brain_cnn.scan import ScanFacts, Series
 
 if TYPE_CHECKING:
-    from brain_cnn.calibration import Calibration
+    from brain_cnn.inference.calibration import Calibration
 
 RULE = (
     "The probabilities of each slice are smoothed by the median over {window} neighbouring "

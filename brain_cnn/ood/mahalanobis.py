@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.familiarity.gate import LEVELS, PASS_SHARE
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.gate import LEVELS, PASS_SHARE
 
 
 @dataclass(frozen=True)

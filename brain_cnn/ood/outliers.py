@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.familiarity import drawings
-from brain_cnn.familiarity.drawings import (
+from brain_cnn.ood import outlier_drawings as drawings
+from brain_cnn.ood.outlier_drawings import (
     SIDE,
     Picture,
     Random,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.diagnosis import Diagnosis
+from brain_cnn.inference.diagnosis import Diagnosis
 from brain_cnn.labels import LABELS
 
 HALF = 0.5

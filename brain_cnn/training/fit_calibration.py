@@ -13,23 +13,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.bundle import load_bundle, update_bundle_files
-from brain_cnn.calibration import Calibration, fit_calibration
 from brain_cnn.dataset.batches import PreparedData
-from brain_cnn.engine import EngineOutput, make_engine
-from brain_cnn.familiarity.describe import describe
-from brain_cnn.familiarity.fitting import fit_appearance
-from brain_cnn.familiarity.gate import LEVELS
-from brain_cnn.familiarity.trust import Trust, oddness
-from brain_cnn.familiarity.trusting import (
+from brain_cnn.dataset.labelled import LabelledData
+from brain_cnn.inference.bundle import load_bundle, update_bundle_files
+from brain_cnn.inference.calibration import Calibration, fit_calibration
+from brain_cnn.inference.engines import EngineOutput, make_engine
+from brain_cnn.ood.descriptors import describe
+from brain_cnn.ood.fit_gate import fit_appearance
+from brain_cnn.ood.gate import LEVELS
+from brain_cnn.ood.trust import Trust, oddness
+from brain_cnn.preprocess import prepare
+from brain_cnn.training.fit_trust import (
     fit_odds,
     fit_source,
     limit_for,
     quantiles_by_label,
     shift_sources,
 )
-from brain_cnn.judging import LabelledData
-from brain_cnn.preprocess import prepare
 
 CONFIDENT_SHARE = 0.62
 """Share of the val slices that may be confident: the most trusted ones."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from brain_cnn.dataset.augment import AugmentSettings, augment
 from brain_cnn.dataset.batches import PreparedData
 from brain_cnn.dataset.edits import transplant
-from brain_cnn.familiarity.gate import LEVELS
 from brain_cnn.labels import LABELS, NOTUMOR
+from brain_cnn.ood.gate import LEVELS
 
 Tensors = NDArray[np.float32]
 

@@ -37,8 +37,8 @@ def build_cnn(
     One bias-free linear map turns each cell's features into four class values (the class
     maps); log-sum-exp pools them, so that the weights of the cells sum to 1 and the
     Grad-CAM of a class is its map itself (see DESIGN of the explanations in
-    `brain_cnn.explain.gradcam`). `brain_cnn.ncnn_graph` repeats the layers one by one for
-    ncnn: a change here needs the same there.
+    `brain_cnn.explain.gradcam`). `brain_cnn.training.export.ncnn_graph` repeats the layers
+    one by one for ncnn: a change here needs the same there.
 
     Args:
         size: side of the input in pixels, a multiple of 16; None leaves it open.

@@ -19,25 +19,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn import __version__
-from brain_cnn.bundle import write_bundle_json
-from brain_cnn.calibrating import Ask, fit_everything
-from brain_cnn.calibration import Calibration, fit_calibration
 from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.dataset.copies import find_copies
 from brain_cnn.dataset.index import load_masks
+from brain_cnn.dataset.labelled import LabelledData, keras_outputs, slice_heatmap, true_labels
 from brain_cnn.dataset.report import DataReport, data_report
-from brain_cnn.engine import EngineOutput
 from brain_cnn.errors import SettingsError
-from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_table
-from brain_cnn.export import MIN_IMAGES, export_all
-from brain_cnn.judging import LabelledData, keras_outputs, slice_heatmap, true_labels
-from brain_cnn.predictions import evaluate_file, write_predictions
+from brain_cnn.evaluation.figure_sets import (
+    choose_examples,
+    save_image_figures,
+    save_number_figures,
+)
+from brain_cnn.evaluation.figures import accuracy_loss_curves, save_figure
+from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE, format_table
+from brain_cnn.evaluation.predictions import evaluate_file, write_predictions
+from brain_cnn.inference.bundle import write_bundle_json
+from brain_cnn.inference.calibration import Calibration, fit_calibration
+from brain_cnn.inference.engines import EngineOutput
 from brain_cnn.preprocess import prepare
-from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
-from brain_cnn.render.figures import accuracy_loss_curves, save_figure
-from brain_cnn.run_folder import RunFolder
-from brain_cnn.train_settings import TrainSettings, settings_as_json
-from brain_cnn.training import fit
+from brain_cnn.training.export.engine_files import MIN_IMAGES, export_all
+from brain_cnn.training.fit_calibration import Ask, fit_everything
+from brain_cnn.training.run_folder import RunFolder
+from brain_cnn.training.settings import TrainSettings, settings_as_json
+from brain_cnn.training.trainer import fit
 
 _PACKAGES = (
     "tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "ncnn", "onnx", "tf2onnx",

@@ -81,7 +81,7 @@ class RunFolder:
             return list(csv.DictReader(file))
 
     def _draw_curves(self) -> None:
-        from brain_cnn.render.figures import accuracy_loss_curves, save_figure
+        from brain_cnn.evaluation.figures import accuracy_loss_curves, save_figure
 
         save_figure(accuracy_loss_curves(self.rows()), self.path / "accuracy_loss")
 

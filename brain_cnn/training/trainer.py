@@ -15,15 +15,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from brain_cnn.calibration import softmax
 from brain_cnn.dataset.augment import plain
 from brain_cnn.dataset.batches import PreparedData, draw_epoch, training_batches
-from brain_cnn.distribution import check_shares, devices_in_use
 from brain_cnn.errors import SettingsError
-from brain_cnn.losses import guidance_loss
-from brain_cnn.network import build_baseline, build_cnn, forget_notumor
-from brain_cnn.run_folder import RunFolder
-from brain_cnn.train_settings import TrainSettings
+from brain_cnn.inference.calibration import softmax
+from brain_cnn.training.distribution import check_shares, devices_in_use
+from brain_cnn.training.losses import guidance_loss
+from brain_cnn.training.network import build_baseline, build_cnn, forget_notumor
+from brain_cnn.training.run_folder import RunFolder
+from brain_cnn.training.settings import TrainSettings
 
 
 def make_repeatable(seed: int) -> None:

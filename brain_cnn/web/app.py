@@ -10,28 +10,28 @@ from pathlib import Path
 from flask import Flask, url_for
 from flask.json.provider import DefaultJSONProvider
 
-from brain_cnn.classifier import Classifier, load_classifier
 from brain_cnn.errors import BrainCnnError
-from brain_cnn.web import (
+from brain_cnn.inference.classifier import Classifier, load_classifier
+from brain_cnn.web.limits import set_limits
+from brain_cnn.web.problems import handle_errors
+from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
+from brain_cnn.web.runtime.metrics import Metrics, install_metrics
+from brain_cnn.web.runtime.queue import ByteBudget, EngineQueue, install_queue
+from brain_cnn.web.runtime.queued_classifier import ServedClassifier
+from brain_cnn.web.runtime.watch import watch_requests
+from brain_cnn.web.security import protect
+from brain_cnn.web.settings import Settings
+from brain_cnn.web.views import (
     api,
     counterfactual,
+    health,
     model_page,
     openapi,
-    ops,
     pages,
     report,
     samples,
-    view,
+    viewer,
 )
-from brain_cnn.web.limits import set_limits
-from brain_cnn.web.logs import LOGGER, PrivateApp, set_up_logging
-from brain_cnn.web.metrics import Metrics, install_metrics
-from brain_cnn.web.problems import handle_errors
-from brain_cnn.web.queue import ByteBudget, EngineQueue, install_queue
-from brain_cnn.web.security import protect
-from brain_cnn.web.served import ServedClassifier
-from brain_cnn.web.settings import Settings
-from brain_cnn.web.watch import watch_requests
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,12 +68,12 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     )
     app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
-    app.config["READ_SECONDS"] = settings.read_seconds  # of web/worker.py
+    app.config["READ_SECONDS"] = settings.read_seconds  # of web/runtime/worker.py
     app.config["MAX_FORM_PARTS"] = settings.max_form_parts
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False  # the order of our documentation reads better
     app.extensions["brain_cnn.settings"] = settings
-    app.extensions["brain_cnn.classifier"] = served
+    app.extensions["brain_cnn.inference.classifier"] = served
     metrics = Metrics()
     metrics.say_model(served)
     install_metrics(app, metrics)
@@ -90,7 +90,17 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     protect(app)
     set_limits(app, settings, budget)
     handle_errors(app)
-    for module in (pages, view, model_page, api, counterfactual, report, samples, ops, openapi):
+    for module in (
+        pages,
+        viewer,
+        model_page,
+        api,
+        counterfactual,
+        report,
+        samples,
+        health,
+        openapi,
+    ):
         app.register_blueprint(module.blueprint)
     bundle, engine = served.bundle, served.engine.name
     LOGGER.info(

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from flask import request
 from werkzeug.exceptions import BadRequest
 
-from brain_cnn.classifier import SeriesAnswer, check_modality
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import SeriesAnswer, check_modality
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.scan import Scan, Slice, read_files
-from brain_cnn.study import StudyDiagnosis
 from brain_cnn.web.uploads import classifier
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, encode
 
-from brain_cnn.archive_scoring import JobSettings, cluster, read_rows, run_job
+from brain_cnn.batch import JobSettings, cluster, read_rows, run_job
 from brain_cnn.errors import SettingsError
 from brain_cnn.phantoms import draw_phantom
 

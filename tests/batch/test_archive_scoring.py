@@ -14,11 +14,11 @@ from archive_files import (
     rows_of,
 )
 
-from brain_cnn.archive_scoring import ScoreSettings, read_rows, run_job, score, walk
-from brain_cnn.archive_scoring.formats import read_table
-from brain_cnn.archive_scoring.progress import Progress
-from brain_cnn.archive_scoring.rows import SLICE_COLUMNS
-from brain_cnn.archive_scoring.walk import Item, key_of
+from brain_cnn.batch import ScoreSettings, read_rows, run_job, score, walk
+from brain_cnn.batch.formats import read_table
+from brain_cnn.batch.progress import Progress
+from brain_cnn.batch.rows import SLICE_COLUMNS
+from brain_cnn.batch.walk import Item, key_of
 from brain_cnn.labels import DISCLAIMER, LABELS
 
 

@@ -17,9 +17,9 @@ from archive_files import (
 )
 from conftest import ROOT, rebuild
 
-from brain_cnn.archive_scoring import ScoreSettings, read_rows, run_job
-from brain_cnn.calibration import Calibration
+from brain_cnn.batch import ScoreSettings, read_rows, run_job
 from brain_cnn.errors import SettingsError
+from brain_cnn.inference.calibration import Calibration
 
 
 def test_second_run_judges_nothing_and_knows_the_count(scored, archive, confident_bundle):

@@ -11,7 +11,7 @@ from brain_cnn.dataset.cavities import lay_cavity
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.train_settings import TrainSettings
+from brain_cnn.training.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from brain_cnn.dataset.report import data_report
 from brain_cnn.dataset.splits import Split
 from brain_cnn.labels import LABELS
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "inspect_data.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "inspect_data.py"
 
 
 def _release(train: tuple[int, ...], test: tuple[int, ...]) -> list[ImageRecord]:

@@ -11,7 +11,7 @@ from brain_cnn.dataset.blending import find_head
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS, TUMOUR_LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.train_settings import TrainSettings
+from brain_cnn.training.settings import TrainSettings
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brain_cnn.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 
 def test_there_are_six_kinds_in_five_severities() -> None:

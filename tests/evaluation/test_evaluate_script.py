@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from brain_cnn.calibration import Calibration
+from brain_cnn.evaluation.predictions import evaluate_file, read_predictions
+from brain_cnn.inference.calibration import Calibration
 from brain_cnn.labels import LABELS, NOTUMOR
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.predictions import evaluate_file, read_predictions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64
 COLUMNS = [
     *("path", "class", "copy_group", "representative", "patient_group", "similarity_group"),
@@ -29,9 +29,9 @@ def workshop(tmp_path_factory):
     """A folder with a small bundle, drawn data, their masks, and a protocol."""
     import keras
 
-    from brain_cnn.bundle import write_bundle_json
-    from brain_cnn.export import export_all
-    from brain_cnn.network import build_cnn
+    from brain_cnn.inference.bundle import write_bundle_json
+    from brain_cnn.training.export.engine_files import export_all
+    from brain_cnn.training.network import build_cnn
 
     folder = tmp_path_factory.mktemp("workshop")
     keras.utils.set_random_seed(1)
@@ -115,7 +115,7 @@ def test_table_is_printed_saved_and_follows_from_the_predictions(protocol_run):
 
 
 def test_predictions_are_what_the_served_model_says(workshop, protocol_run):
-    from brain_cnn.classifier import load_classifier
+    from brain_cnn.inference.classifier import load_classifier
 
     classifier = load_classifier(workshop / "bundle")
     saved = read_predictions(protocol_run[0] / "predictions.csv")
@@ -129,7 +129,7 @@ def test_keras_weights_that_are_not_shipped_are_judged_in_the_same_way(workshop,
     import keras
 
     from brain_cnn.dataset.index import read_pixels
-    from brain_cnn.judging import keras_probabilities
+    from brain_cnn.dataset.labelled import keras_probabilities
 
     saved = read_predictions(protocol_run[0] / "predictions.csv")
     pixels = [read_pixels(workshop / "data" / path) for path in saved.paths]

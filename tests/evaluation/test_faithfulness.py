@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brain_cnn.dataset.batches import prepare_all
-from brain_cnn.explain.faithfulness import (
+from brain_cnn.evaluation.faithfulness import (
     STEPS,
     area_under,
     deletion_insertion,

@@ -8,11 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
+from brain_cnn.evaluation import figures
+from brain_cnn.evaluation.figure_sets import (
+    choose_examples,
+    save_image_figures,
+    save_number_figures,
+)
 from brain_cnn.labels import LABELS
-from brain_cnn.render import figures
-from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -148,7 +152,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path, sample):
 
 def test_drawing_needs_neither_pyplot_nor_tensorflow():
     code = (
-        "import sys; from brain_cnn.render import figures, figure_sets; "
+        "import sys; from brain_cnn.evaluation import figures, figure_sets; "
         "figures.accuracy_loss_curves([]); "
         "print([m for m in ('matplotlib.pyplot', 'tensorflow', 'keras') if m in sys.modules])"
     )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from brain_cnn.dataset.suspects import find_suspects, list_suspects, score_suspects
-from brain_cnn.familiarity import strangers
+from brain_cnn.evaluation.label_audit import find_suspects, list_suspects, score_suspects
 from brain_cnn.labels import LABELS
+from brain_cnn.ood import outliers as strangers
 from brain_cnn.phantoms import draw_phantom
 
 COUNT = 60

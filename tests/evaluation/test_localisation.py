@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brain_cnn.explain.localisation import energy_ratio, pointing_hit, summarise_localisation
+from brain_cnn.evaluation.localisation import energy_ratio, pointing_hit, summarise_localisation
 
 
 def square_mask(side=100):

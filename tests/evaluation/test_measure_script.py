@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, encode
 
+from brain_cnn.evaluation.tables import NOT_MEASURED, TRUST_REGIONS
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom, draw_phantom_with_mask
-from brain_cnn.render.trust_tables import NOT_MEASURED, TRUST_REGIONS
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -100,7 +100,7 @@ def test_explanations_are_measured_for_the_baseline_too(
 ) -> None:
     """A baseline of another input size, whose Grad-CAM needs its gradient."""
     pytest.importorskip("tensorflow")
-    from brain_cnn.network import build_baseline
+    from brain_cnn.training.network import build_baseline
 
     build_baseline(64).save(tmp_path / "baseline.keras")
     more = ("--only", "localisation,faithfulness", "--limit", "2")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from brain_cnn.evaluation import (
+from brain_cnn.evaluation.metrics import (
     PUBLISHED_REFERENCE,
     bootstrap_mean,
     evaluate_predictions,

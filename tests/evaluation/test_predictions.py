@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from brain_cnn.errors import DatasetError
-from brain_cnn.evaluation import evaluate_predictions
+from brain_cnn.evaluation.metrics import evaluate_predictions
+from brain_cnn.evaluation.predictions import evaluate_file, read_predictions, write_predictions
 from brain_cnn.labels import LABELS
-from brain_cnn.predictions import evaluate_file, read_predictions, write_predictions
 
 
 @pytest.fixture

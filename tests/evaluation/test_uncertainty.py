@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from brain_cnn.calibration import COVERAGES, Calibration
 from brain_cnn.errors import DatasetError
-from brain_cnn.external import (
+from brain_cnn.evaluation.external import (
     ExternalSet,
     measure_external,
     measure_refusal,
     read_external,
     read_pictures,
 )
+from brain_cnn.evaluation.shortcuts import shortcut_audit
+from brain_cnn.evaluation.uncertainty import auroc, coverage_table, reliability, selective, verdicts
+from brain_cnn.inference.calibration import COVERAGES, Calibration
+from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS
-from brain_cnn.saying import Said
 from brain_cnn.scan.types import Slice
-from brain_cnn.shortcuts import shortcut_audit
-from brain_cnn.sureness import auroc, coverage_table, reliability, selective, verdicts
 
 TOP_ONLY = Calibration.identity()
 EVERYTHING = Calibration(1.0, dict.fromkeys(COVERAGES, 1.0))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from brain_cnn.explain.without import fill_region, head_share
+from brain_cnn.explain.region_fill import fill_region, head_share
 from brain_cnn.scan import Scan, Slice, read_scan
 from tests.realdata import REAL_DATA, ZIP_NAME, needs_real_data
 

@@ -12,10 +12,10 @@ from keras import layers
 
 from brain_cnn.errors import BrainCnnError, LayerNotFoundError
 from brain_cnn.explain.gradcam import make_gradcam_heatmap
-from brain_cnn.network import build_baseline, build_cnn
+from brain_cnn.training.network import build_baseline, build_cnn
 
 SIZE = 32
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def picture(seed=0, size=SIZE):

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from brain_cnn.bundle import NCNN_NAMES, load_bundle, write_bundle_json
-from brain_cnn.classifier import load_classifier
-from brain_cnn.engine import make_engine
 from brain_cnn.errors import BundleError, SettingsError
+from brain_cnn.inference.bundle import NCNN_NAMES, load_bundle, write_bundle_json
+from brain_cnn.inference.classifier import load_classifier
+from brain_cnn.inference.engines import make_engine
 from brain_cnn.labels import LABELS
 
 FILES = ["brain_cnn.onnx", "brain_cnn.keras", *NCNN_NAMES, "calibration.json"]

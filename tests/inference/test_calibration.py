@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain_cnn.calibration import (
+from brain_cnn.errors import BundleError, SettingsError
+from brain_cnn.inference.calibration import (
     COVERAGES,
     Calibration,
     fit_calibration,
     fit_temperature,
     softmax,
 )
-from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.labels import LABELS
 
 

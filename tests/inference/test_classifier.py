@@ -5,9 +5,9 @@ import pytest
 from conftest import encode
 
 import brain_cnn
-from brain_cnn.diagnosis import class_heat
-from brain_cnn.engine import ENGINES
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.diagnosis import class_heat
+from brain_cnn.inference.engines import ENGINES
 from brain_cnn.labels import LABELS
 from brain_cnn.render.overlay import blend, overlay
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from realdata import REAL_DATA, needs_real_data
 
-from brain_cnn.bundle import load_bundle
-from brain_cnn.engine import ENGINES, make_engine
-from brain_cnn.evaluation import PUBLISHED_REFERENCE
-from brain_cnn.judging import judge
+from brain_cnn.dataset.labelled import judge
+from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE
+from brain_cnn.evaluation.predictions import evaluate_file, read_predictions
+from brain_cnn.inference.bundle import load_bundle
+from brain_cnn.inference.engines import ENGINES, make_engine
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
-from brain_cnn.predictions import evaluate_file, read_predictions
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models" / "brain_cnn"
+SHIPPED = Path(__file__).resolve().parents[2] / "models" / "brain_cnn"
 SPLITS = ("protocol", "official")
 
 
@@ -171,8 +171,8 @@ def test_shipped_bundle_gives_the_published_protocol_numbers(metrics, protocol):
 def test_served_heatmap_equals_gradcam_on_the_shipped_model(bundle, protocol):
     import keras
 
-    from brain_cnn.classifier import load_classifier
     from brain_cnn.explain.gradcam import make_gradcam_heatmap
+    from brain_cnn.inference.classifier import load_classifier
 
     root, parts = protocol
     records = parts["val"][0]

@@ -7,11 +7,11 @@ import pytest
 from conftest import client_of, encode, upload
 from scanfiles import dicom, nifti
 
-from brain_cnn.calibration import Calibration
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.inference.study import judge_study, neighbourhood, smooth
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.study import judge_study, neighbourhood, smooth
 
 CALIBRATION = Calibration.identity()
 NONE = [0.02, 0.03, 0.94, 0.01]

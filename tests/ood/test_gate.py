@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain_cnn.calibration import Calibration, fit_calibration
-from brain_cnn.engine import EngineOutput
 from brain_cnn.errors import BundleError
-from brain_cnn.familiarity import drawings, strangers
-from brain_cnn.familiarity.describe import NUMBERS, describe
-from brain_cnn.familiarity.fitting import describe_pictures, fit_appearance
-from brain_cnn.familiarity.gate import CHECKS, SENTENCES
+from brain_cnn.inference.calibration import Calibration, fit_calibration
+from brain_cnn.inference.engines import EngineOutput
 from brain_cnn.labels import LABELS
+from brain_cnn.ood import outlier_drawings as drawings
+from brain_cnn.ood import outliers as strangers
+from brain_cnn.ood.descriptors import NUMBERS, describe
+from brain_cnn.ood.fit_gate import describe_pictures, fit_appearance
+from brain_cnn.ood.gate import CHECKS, SENTENCES
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.preprocess import prepare
 

@@ -5,19 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from brain_cnn.calibration import Calibration, Familiarity
 from brain_cnn.dataset.batches import PreparedData, crop_mask
-from brain_cnn.familiarity.trust import Trust, trust_inputs
-from brain_cnn.familiarity.trusting import (
+from brain_cnn.inference.calibration import Calibration, Familiarity
+from brain_cnn.labels import LABELS, NOTUMOR, label_index
+from brain_cnn.ood.trust import Trust, trust_inputs
+from brain_cnn.phantoms import draw_phantom_with_mask
+from brain_cnn.preprocess import prepare
+from brain_cnn.training.fit_trust import (
     fit_odds,
     fit_source,
     limit_for,
     quantiles_by_label,
     shift_sources,
 )
-from brain_cnn.labels import LABELS, NOTUMOR, label_index
-from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.preprocess import prepare
 
 LEVELS = np.linspace(0, 1, 201)
 # One input whose odds are themselves, and a look that says nothing.

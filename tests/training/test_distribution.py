@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from keras.src.backend.jax import distribution_lib
 from brain_cnn.dataset.batches import prepare_all
-from brain_cnn.distribution import distribute_training
+from brain_cnn.training.distribution import distribute_training
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.run_folder import RunFolder
-from brain_cnn.train_settings import TrainSettings
-from brain_cnn.training import fit
+from brain_cnn.training.run_folder import RunFolder
+from brain_cnn.training.settings import TrainSettings
+from brain_cnn.training.trainer import fit
 
 shares = []
 share = distribution_lib.distribute_data_input
@@ -104,8 +104,8 @@ def test_one_device_and_uneven_batches_are_refused(tmp_path):
     one = script("--run-dir", str(tmp_path / "a"), KERAS_BACKEND="jax", JAX_PLATFORMS="cpu",
                  XLA_FLAGS="--xla_force_host_platform_device_count=1")  # fmt: skip
     assert one.returncode == 2 and "JAX sees one device here" in one.stderr
-    from brain_cnn.distribution import check_shares
     from brain_cnn.errors import SettingsError
+    from brain_cnn.training.distribution import check_shares
 
     check_shares(32, 96, 2)
     with pytest.raises(SettingsError, match="batch has 33 images"):

@@ -7,7 +7,7 @@ from brain_cnn.errors import BundleError
 
 pytest.importorskip("tensorflow")
 
-from brain_cnn import export
+from brain_cnn.training.export import engine_files as export
 
 TENSORS = np.random.default_rng(0).random((export.MIN_IMAGES, 8, 8, 1), np.float32)
 WIDTHS = {"logits": (4,), "class_maps": (3, 3, 4), "features": (16,)}

@@ -6,14 +6,18 @@ import shutil
 import numpy as np
 import pytest
 
-from brain_cnn.bundle import load_bundle
-from brain_cnn.calibrating import CONFIDENT_SHARE, refit_calibration, train_and_val_only
 from brain_cnn.dataset.batches import prepare_all
 from brain_cnn.dataset.index import ImageRecord
+from brain_cnn.dataset.labelled import LabelledData
 from brain_cnn.dataset.splits import Split
-from brain_cnn.judging import LabelledData
+from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
+from brain_cnn.training.fit_calibration import (
+    CONFIDENT_SHARE,
+    refit_calibration,
+    train_and_val_only,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,9 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
 
 
 def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
-    from brain_cnn.classifier import Classifier
-    from brain_cnn.engine import make_engine
-    from brain_cnn.saying import BundleJudge
+    from brain_cnn.inference.classifier import Classifier
+    from brain_cnn.inference.engines import make_engine
+    from brain_cnn.inference.predictor import BundleJudge
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from brain_cnn.labels import LABELS
-from brain_cnn.network import build_baseline, build_cnn
+from brain_cnn.training.network import build_baseline, build_cnn
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from brain_cnn.bundle import SHIPPED_BUNDLE
-from brain_cnn.onnx_graph import optimise_onnx
+from brain_cnn.inference.bundle import SHIPPED_BUNDLE
+from brain_cnn.training.export.onnx_graph import optimise_onnx
 
 
 def test_the_tidied_graph_gives_the_same_bits_and_holds_no_shape_arithmetic():

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from brain_cnn import load_classifier
+from brain_cnn.evaluation.predictions import evaluate_file
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import write_phantom_dataset
-from brain_cnn.predictions import evaluate_file
 from tests.realdata import REAL_DATA, ZIP_NAME, needs_real_data
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,12 +12,12 @@ import pytest
 from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS
-from brain_cnn.losses import guidance_loss
-from brain_cnn.network import forget_notumor
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.run_folder import RunFolder
-from brain_cnn.train_settings import BASELINE, TrainSettings
-from brain_cnn.training import (
+from brain_cnn.training.losses import guidance_loss
+from brain_cnn.training.network import forget_notumor
+from brain_cnn.training.run_folder import RunFolder
+from brain_cnn.training.settings import BASELINE, TrainSettings
+from brain_cnn.training.trainer import (
     build,
     fit,
     learning_rate,

@@ -9,7 +9,7 @@ import pytest
 from conftest import client_of, encode, upload
 from PIL import Image
 
-from brain_cnn.classifier import Classifier
+from brain_cnn.inference.classifier import Classifier
 from brain_cnn.labels import DISCLAIMER, LABELS
 
 

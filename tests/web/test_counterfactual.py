@@ -12,7 +12,7 @@ from PIL import Image
 from scanfiles import SECRETS, dicom
 
 from brain_cnn.errors import RegionError
-from brain_cnn.explain.without import (
+from brain_cnn.explain.region_fill import (
     MAX_POINTS,
     MAX_SHARE,
     fill_region,

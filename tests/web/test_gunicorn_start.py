@@ -5,8 +5,8 @@ import shutil
 import pytest
 from conftest import Server, rebuild
 
-from brain_cnn.bundle import NCNN_NAMES
-from brain_cnn.calibration import Calibration
+from brain_cnn.inference.bundle import NCNN_NAMES
+from brain_cnn.inference.calibration import Calibration
 
 
 def failed_start(tmp_path, **environ):

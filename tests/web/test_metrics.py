@@ -15,8 +15,8 @@ from conftest import Server, client_of, upload
 from prometheus_client.parser import text_string_to_metric_families
 from test_privacy import NAME, form
 
-from brain_cnn.web import shared_metrics
-from brain_cnn.web.logs import without_messages
+from brain_cnn.web.runtime import shared_metrics
+from brain_cnn.web.runtime.logs import without_messages
 
 
 def samples(text):

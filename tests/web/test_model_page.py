@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from conftest import client_of
 
-from brain_cnn.bundle import SHIPPED_BUNDLE
+from brain_cnn.inference.bundle import SHIPPED_BUNDLE
 from brain_cnn.labels import DISCLAIMER
 from brain_cnn.published import PUBLISHED
-from brain_cnn.web import measured
-from brain_cnn.web.model_page import FIGURES, SECTIONS
+from brain_cnn.web.presenters import measured
+from brain_cnn.web.views.model_page import FIGURES, SECTIONS
 
 METRICS = json.loads((SHIPPED_BUNDLE / "metrics.json").read_text(encoding="utf-8"))
 INFO = json.loads((SHIPPED_BUNDLE / "bundle.json").read_text(encoding="utf-8"))
@@ -204,7 +204,7 @@ def test_nothing_else_of_the_folder_is_served(client, name):
 def test_figure_that_does_not_come_with_the_model_is_left_out(classifier, tmp_path):
     import dataclasses
 
-    from brain_cnn.classifier import Classifier
+    from brain_cnn.inference.classifier import Classifier
 
     bundle = dataclasses.replace(classifier.bundle, path=tmp_path)
     client = client_of(Classifier(bundle, classifier.engine))

@@ -7,10 +7,10 @@ import re
 import pytest
 from browsing import volume_of
 from conftest import client_of, encode, upload
-from test_view import parts_of
+from test_viewer import parts_of
 
-from brain_cnn.classifier import Classifier
-from brain_cnn.web.served import ServedClassifier
+from brain_cnn.inference.classifier import Classifier
+from brain_cnn.web.runtime.queued_classifier import ServedClassifier
 
 ACCEPT = {"Accept": "application/x-ndjson, multipart/form-data"}
 

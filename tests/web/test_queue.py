@@ -5,10 +5,10 @@ import threading
 import pytest
 from conftest import client_of, encode, upload
 
-from brain_cnn.classifier import Classifier
 from brain_cnn.cores import cores
-from brain_cnn.web.queue import Busy, ByteBudget, EngineQueue
-from brain_cnn.web.trace import Trace
+from brain_cnn.inference.classifier import Classifier
+from brain_cnn.web.runtime.queue import Busy, ByteBudget, EngineQueue
+from brain_cnn.web.runtime.trace import Trace
 
 
 class Gate:

@@ -11,8 +11,8 @@ from scanfiles import SECRETS, dicom
 
 from brain_cnn.labels import DISCLAIMER, DISPLAY_NAMES, LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.web.report import report_content
-from brain_cnn.web.study_view import SHORT_NAMES
+from brain_cnn.web.presenters.study_view import SHORT_NAMES
+from brain_cnn.web.views.report import report_content
 
 NAME = "Doe^Jane 1970-01-01.png"
 
@@ -220,7 +220,7 @@ def test_form_of_another_site_is_refused(client, phantom_png):
 
 
 def test_report_works_without_measurements(classifier, phantom_png, monkeypatch):
-    from brain_cnn.web import measured
+    from brain_cnn.web.presenters import measured
 
     monkeypatch.setattr(measured, "_read", lambda bundle: {})
     said = words(read(report(client_of(classifier), phantom_png)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brain_cnn.web.arrival import Arrival, Part
+from brain_cnn.web.runtime.request_buffer import Arrival, Part
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 11\r\n\r\nhello world"

@@ -13,15 +13,15 @@ import pytest
 from conftest import client_of, encode, upload
 from pypdf import PdfReader
 from scanfiles import dicom
-from test_view import parts_of
+from test_viewer import parts_of
 
-from brain_cnn.archive_scoring.parts import Results
-from brain_cnn.archive_scoring.rows import COLUMNS, SLICE_COLUMNS, row_of, slice_rows
-from brain_cnn.archive_scoring.walk import Item
-from brain_cnn.calibration import Calibration
-from brain_cnn.classifier import Classifier
-from brain_cnn.diagnosis import verdict_reason
+from brain_cnn.batch.parts import Results
+from brain_cnn.batch.rows import COLUMNS, SLICE_COLUMNS, row_of, slice_rows
+from brain_cnn.batch.walk import Item
 from brain_cnn.errors import SettingsError
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.inference.classifier import Classifier
+from brain_cnn.inference.diagnosis import verdict_reason
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render.prediction_table import as_row, write_csv
 

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.bundle import KERAS_NAME, NCNN_NAMES, ONNX_NAME
-from brain_cnn.engine import NcnnEngine
 from brain_cnn.errors import BundleError
-from brain_cnn.ncnn_graph import export_ncnn
-from brain_cnn.onnx_graph import optimise_onnx
+from brain_cnn.inference.bundle import KERAS_NAME, NCNN_NAMES, ONNX_NAME
+from brain_cnn.inference.engines import NcnnEngine
+from brain_cnn.training.export.ncnn_graph import export_ncnn
+from brain_cnn.training.export.onnx_graph import optimise_onnx
 
 OUTPUTS = ("logits", "class_maps", "features")
 MAX_DIFFERENCE = 1e-3
@@ -51,7 +51,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     """Write one graph from `image` (N, S, S, 1) to `logits`, `class_maps` and `features`.
 
     Args:
-        model: float32 model of `brain_cnn.network.build_cnn`, TensorFlow backend.
+        model: float32 model of `brain_cnn.training.network.build_cnn`, TensorFlow backend.
         path: the `.onnx` file to write.
     """
     import onnx

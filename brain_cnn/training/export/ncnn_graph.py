@@ -15,14 +15,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.network import POOLING_DIRECTION, POOLING_SHARPNESS
+from brain_cnn.training.network import POOLING_DIRECTION, POOLING_SHARPNESS
 
 _MAGIC = 7767517
 _FLOAT32 = np.zeros(1, "<i4").tobytes()  # tag before the weights of a convolution
 
 
 def export_ncnn(model: keras.Model, param: Path, weights: Path) -> None:
-    """Write a network of `brain_cnn.network.build_cnn` for ncnn.
+    """Write a network of `brain_cnn.training.network.build_cnn` for ncnn.
 
     The graph goes from `image` (1, S, S) to `logits` (4,), `class_maps` (4, S/8, S/8) and
     `features` (D,), for one slice: ncnn knows no batches.

@@ -20,7 +20,7 @@ def optimise_onnx(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return `proto` with plain products for `class_maps` and `logits`, unused nodes removed.
 
     A graph without the shapes looked for comes back as it was. The file is compared with the
-    Keras model all the same (`brain_cnn.export.verify_onnx`).
+    Keras model all the same (`brain_cnn.training.export.engine_files.verify_onnx`).
     """
     import onnx
 

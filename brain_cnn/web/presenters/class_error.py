@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brain_cnn.labels import LABELS
-from brain_cnn.web.measured import measured, part, percent_interval
+from brain_cnn.web.presenters.measured import measured, part, percent_interval
 
 
 def class_error(label: str) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import current_app
 
-from brain_cnn.bundle import Bundle
+from brain_cnn.inference.bundle import Bundle
 from brain_cnn.labels import LABELS
-from brain_cnn.web.study_view import SHORT_NAMES
+from brain_cnn.web.presenters.study_view import SHORT_NAMES
 from brain_cnn.web.uploads import classifier
 
 EXTENSION = "brain_cnn.measured"

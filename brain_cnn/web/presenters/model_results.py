@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from brain_cnn.labels import LABELS
-from brain_cnn.web.measured import part
-from brain_cnn.web.model_section import (
+from brain_cnn.web.presenters.measured import part
+from brain_cnn.web.presenters.model_section import (
     Cell,
     Metrics,
     Section,
@@ -22,7 +22,7 @@ from brain_cnn.web.model_section import (
     share,
     size,
 )
-from brain_cnn.web.study_view import SHORT_NAMES
+from brain_cnn.web.presenters.study_view import SHORT_NAMES
 
 
 def four_numbers(metrics: Metrics) -> Section | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from brain_cnn.web.measured import number_words, part
+from brain_cnn.web.presenters.measured import number_words, part
 
 Metrics = dict[str, Any]
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from brain_cnn.labels import LABELS
-from brain_cnn.web.measured import number_words, part
-from brain_cnn.web.model_section import (
+from brain_cnn.web.presenters.measured import number_words, part
+from brain_cnn.web.presenters.model_section import (
     NOTHING,
     Cell,
     Metrics,
@@ -21,7 +21,7 @@ from brain_cnn.web.model_section import (
     share,
     size,
 )
-from brain_cnn.web.study_view import SHORT_NAMES
+from brain_cnn.web.presenters.study_view import SHORT_NAMES
 
 
 def sureness(metrics: Metrics) -> Section | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_cnn.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
+from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
 from brain_cnn.labels import LABELS
 
 Schema = dict[str, Any]

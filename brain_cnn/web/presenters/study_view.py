@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import UNFAMILIAR
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import UNFAMILIAR
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
 from brain_cnn.scan import ScanFacts
 from brain_cnn.scan.modality import modality_words
-from brain_cnn.study import StudyDiagnosis
 
 # What the labels are called inside a sentence.
 SHORT_NAMES = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from flask import Flask
 
-from brain_cnn.web.trace import trace_or_none
+from brain_cnn.web.runtime.trace import trace_or_none
 
 LOGGER = logging.getLogger("brain_cnn")
 _REQUESTS = logging.getLogger("brain_cnn.requests")
@@ -155,7 +155,7 @@ def gunicorn_logging() -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "brain_cnn.web.logs.JsonFormatter"}},
+        "formatters": {"json": {"()": "brain_cnn.web.runtime.logs.JsonFormatter"}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",

@@ -20,9 +20,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from brain_cnn.classifier import Classifier
-from brain_cnn.web.shared_metrics import VARIABLE, locked
-from brain_cnn.web.trace import Trace
+from brain_cnn.inference.classifier import Classifier
+from brain_cnn.web.runtime.shared_metrics import VARIABLE, locked
+from brain_cnn.web.runtime.trace import Trace
 
 _EXTENSION = "brain_cnn.metrics"
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from flask import Response, current_app, stream_with_context
 from werkzeug.exceptions import InternalServerError
 
-from brain_cnn.classifier import Progress
-from brain_cnn.web.queue import leave_slot
-from brain_cnn.web.trace import current_trace
+from brain_cnn.inference.classifier import Progress
+from brain_cnn.web.runtime.queue import leave_slot
+from brain_cnn.web.runtime.trace import current_trace
 
 KIND = "application/x-ndjson"
 

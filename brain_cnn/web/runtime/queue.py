@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from flask import Flask, current_app
 from werkzeug.exceptions import ServiceUnavailable
 
-from brain_cnn.web.trace import current_trace
+from brain_cnn.web.runtime.trace import current_trace
 
 _EXTENSION = "brain_cnn.queue"
 BUDGET = "brain_cnn.budget"

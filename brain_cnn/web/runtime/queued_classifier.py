@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain_cnn.classifier import Classifier, Progress, SeriesAnswer
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import Classifier, Progress, SeriesAnswer
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.scan import Scan
-from brain_cnn.study import StudyDiagnosis
-from brain_cnn.web.queue import hold_slot
-from brain_cnn.web.trace import Trace, trace_or_none
+from brain_cnn.web.runtime.queue import hold_slot
+from brain_cnn.web.runtime.trace import Trace, trace_or_none
 
 
 class ServedClassifier(Classifier):

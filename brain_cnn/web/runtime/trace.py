@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flask import has_request_context, request
 
 if TYPE_CHECKING:
-    from brain_cnn.web.queue import Slot
+    from brain_cnn.web.runtime.queue import Slot
 
 _KEY = "brain_cnn.trace"
 HEADER = "X-Request-ID"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from brain_cnn.web.logs import log_request
-from brain_cnn.web.metrics import Metrics
-from brain_cnn.web.queue import leave_slot
-from brain_cnn.web.trace import HEADER, current_trace
+from brain_cnn.web.runtime.logs import log_request
+from brain_cnn.web.runtime.metrics import Metrics
+from brain_cnn.web.runtime.queue import leave_slot
+from brain_cnn.web.runtime.trace import HEADER, current_trace
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 

@@ -24,8 +24,8 @@ from typing import Any
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from brain_cnn.web.arrival import Arrival, Part
-from brain_cnn.web.queue import BUDGET, ByteBudget
+from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
+from brain_cnn.web.runtime.request_buffer import Arrival, Part
 
 # More connections that have sent a part of a request: the oldest one is dropped.
 MOST_ARRIVING = 2000

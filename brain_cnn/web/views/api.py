@@ -8,9 +8,10 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS, NOTUMOR
 from brain_cnn.render.csv_table import csv_table
 from brain_cnn.render.overlay import overlay, png_data_uri
@@ -21,7 +22,6 @@ from brain_cnn.render.study_json import (
     slice_json,
     study_json,
 )
-from brain_cnn.study import StudyDiagnosis
 from brain_cnn.web.problems import problem_of, problem_response
 from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
 

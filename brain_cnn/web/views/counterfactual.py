@@ -12,13 +12,13 @@ import numpy as np
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from brain_cnn.explain.without import fill_region, head_share, polygon_points, region_mask
+from brain_cnn.explain.region_fill import fill_region, head_share, polygon_points, region_mask
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.overlay import png_data_uri, view_size
 from brain_cnn.render.study_json import said_json
 from brain_cnn.scan import Slice
-from brain_cnn.web.chosen import main_scan, series_index, slice_index, slice_of
-from brain_cnn.web.queue import engine_slot
+from brain_cnn.web.runtime.queue import engine_slot
+from brain_cnn.web.selection import main_scan, series_index, slice_index, slice_of
 from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
 
 blueprint = Blueprint("counterfactual", __name__, url_prefix="/api/v1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, jsonify
 
 from brain_cnn.errors import BundleError
-from brain_cnn.web import metrics as prometheus
 from brain_cnn.web.problems import problem, problem_response
-from brain_cnn.web.trace import current_trace
+from brain_cnn.web.runtime import metrics as prometheus
+from brain_cnn.web.runtime.trace import current_trace
 from brain_cnn.web.uploads import classifier
 
 blueprint = Blueprint("ops", __name__)

@@ -17,7 +17,7 @@ import brain_cnn
 from brain_cnn.labels import DISCLAIMER
 from brain_cnn.render.csv_table import COLUMNS
 from brain_cnn.scan import PLANES
-from brain_cnn.web.schemas import SCHEMAS, Schema, array, ref, shape, text, whole
+from brain_cnn.web.presenters.schemas import SCHEMAS, Schema, array, ref, shape, text, whole
 from brain_cnn.web.settings import Settings
 from brain_cnn.web.uploads import FIELD, classifier, settings
 

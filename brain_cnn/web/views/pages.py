@@ -6,20 +6,20 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, render_template
 
-from brain_cnn.bundle import Bundle
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import CONFIDENT, UNFAMILIAR, Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.bundle import Bundle
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import CONFIDENT, UNFAMILIAR, Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DESCRIPTIONS, DISCLAIMER, DISPLAY_NAMES, LABELS
+from brain_cnn.render.location import evidence_place
 from brain_cnn.render.overlay import overlay, png_data_uri, view_pixels
-from brain_cnn.render.place import evidence_place
-from brain_cnn.study import StudyDiagnosis
-from brain_cnn.web.chosen import main_answer, series_index
-from brain_cnn.web.class_error import class_error
-from brain_cnn.web.samples import SAMPLES
+from brain_cnn.web.presenters.class_error import class_error
+from brain_cnn.web.presenters.study_view import SHORT_NAMES, fact_words, series_line, study_view
 from brain_cnn.web.security import require_same_origin
-from brain_cnn.web.study_view import SHORT_NAMES, fact_words, series_line, study_view
+from brain_cnn.web.selection import main_answer, series_index
 from brain_cnn.web.uploads import classifier, reading_options, settings, uploaded_files
+from brain_cnn.web.views.samples import SAMPLES
 
 blueprint = Blueprint("pages", __name__)
 

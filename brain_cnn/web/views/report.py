@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DESCRIPTIONS, LABELS
 from brain_cnn.render.overlay import overlay, view_pixels
-from brain_cnn.study import StudyDiagnosis
-from brain_cnn.web.chosen import check_slice_index, main_answer, series_index, slice_index
-from brain_cnn.web.measured import LIMITS, model_facts
-from brain_cnn.web.pages import percent, verdict_words
-from brain_cnn.web.queue import engine_slot
+from brain_cnn.web.presenters.measured import LIMITS, model_facts
+from brain_cnn.web.presenters.study_view import SHORT_NAMES, fact_words, ranges
+from brain_cnn.web.runtime.queue import engine_slot
 from brain_cnn.web.security import require_same_origin
-from brain_cnn.web.study_view import SHORT_NAMES, fact_words, ranges
+from brain_cnn.web.selection import check_slice_index, main_answer, series_index, slice_index
 from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
+from brain_cnn.web.views.pages import percent, verdict_words
 
 if TYPE_CHECKING:
     from brain_cnn.render.report import ProbabilityRow, ReportContent

@@ -19,7 +19,7 @@ from brain_cnn.render.overlay import encode_png
 
 blueprint = Blueprint("samples", __name__)
 
-_MNI152 = Path(__file__).resolve().parents[2] / "static" / "samples" / "mni152.png"
+_MNI152 = Path(__file__).resolve().parents[3] / "static" / "samples" / "mni152.png"
 _THUMBNAIL_SIDE = 176
 _DRAWING = "A drawing, not a patient"
 

@@ -9,7 +9,7 @@ The answer is `multipart/form-data`, which a browser takes apart by itself
   that slice; absent where no class is named.
 
 Who accepts `application/x-ndjson` gets it with progress: before it come lines that say how
-many slices are judged (web/progress.py).
+many slices are judged (web/runtime/progress.py).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 from flask import Blueprint, Response, request
 
-from brain_cnn.classifier import Progress
-from brain_cnn.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.classifier import Progress
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
+from brain_cnn.render.location import evidence_place
 from brain_cnn.render.overlay import VIEW_SIDE, encode_png, view_pixels, view_size
-from brain_cnn.render.place import evidence_place
 from brain_cnn.render.study_json import scan_json, series_json, slice_json, study_json
-from brain_cnn.study import StudyDiagnosis
-from brain_cnn.web.api import diagnosis_json
-from brain_cnn.web.chosen import main_answer, series_index
-from brain_cnn.web.pages import answer_html, verdict_words
-from brain_cnn.web.progress import KIND, answer_with_progress
+from brain_cnn.web.presenters.study_view import SHORT_NAMES
+from brain_cnn.web.runtime.progress import KIND, answer_with_progress
 from brain_cnn.web.security import require_same_origin
-from brain_cnn.web.study_view import SHORT_NAMES
+from brain_cnn.web.selection import main_answer, series_index
 from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
+from brain_cnn.web.views.api import diagnosis_json
+from brain_cnn.web.views.pages import answer_html, verdict_words
 
 blueprint = Blueprint("view", __name__)
 
