@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.descriptors import describe
-from brain_cnn.ood.gate import LEVELS, PASS_SHARE, Appearance
 from brain_cnn.ood.outliers import Picture, make_strangers, vary
+from brain_cnn.ood.ranks import LEVELS, PASS_SHARE
 from brain_cnn.preprocess import prepare
 
 # How the refused share of val is divided among the checks, in the order of `CHECKS`: the

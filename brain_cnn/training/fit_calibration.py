@@ -20,7 +20,7 @@ from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.engines import EngineOutput, make_engine
 from brain_cnn.ood.descriptors import describe
 from brain_cnn.ood.fit_gate import fit_appearance
-from brain_cnn.ood.gate import LEVELS
+from brain_cnn.ood.ranks import LEVELS
 from brain_cnn.ood.trust import Trust, oddness
 from brain_cnn.preprocess import prepare
 from brain_cnn.training.fit_trust import (
@@ -79,7 +79,7 @@ def fit_everything(
         [picture.astype(np.uint8) for picture in strangers],
         seed=seed,
     )
-    calibration = replace(calibration, looks=appearance)
+    calibration = replace(calibration, appearance=appearance)
     trust = _fit_trust(ask, calibration, looks, val_tensors, val_output, prepared, data, seed)
     return replace(calibration, trust=trust)
 
@@ -94,7 +94,7 @@ def _fit_trust(
     data: LabelledData,
     seed: int,
 ) -> Trust:
-    looks = calibration.looks
+    looks = calibration.appearance
     assert looks is not None
     shifted = shift_sources(prepared, data.split.val, seed)
     output = ask_all(ask, shifted.tensors)

@@ -20,7 +20,7 @@ pytestmark = needs_real_data
 @pytest.fixture(scope="module")
 def judge():
     classifier = load_classifier()
-    if classifier.bundle.calibration.looks is None:
+    if classifier.bundle.calibration.appearance is None:
         pytest.skip("this bundle was calibrated before its gate saw strangers: calibrate it again")
     return BundleJudge(classifier)
 

@@ -56,7 +56,7 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
     loaded = load_bundle(folder)
     assert loaded.sha256 == classifier.bundle.sha256
     assert loaded.calibration.temperature == fitted.temperature
-    assert loaded.calibration.looks is not None and loaded.calibration.trust is not None
+    assert loaded.calibration.appearance is not None and loaded.calibration.trust is not None
     old = json.loads((classifier.bundle.path / "bundle.json").read_text())
     assert loaded.info["training"] == old["training"]
 
