@@ -1,4 +1,4 @@
-"""Two checks of how a slice looks, whatever the network makes of it.
+"""Two checks of how a slice descriptors, whatever the network makes of it.
 
 - `appearance-distance`: how far its descriptors (`descriptors.describe`) lie from the subspace
   that those of training heads span;
@@ -40,17 +40,17 @@ class Appearance:
     limits: Floats
     quantiles: Floats
 
-    def values(self, looks: NDArray[np.floating]) -> tuple[Floats, Floats]:
-        """Return distance and likeness to strangers, (N,) each, of descriptors (N, K)."""
-        return self.values_of_scaled(self.scaled(looks))
+    def values(self, descriptors: NDArray[np.floating]) -> tuple[Floats, Floats]:
+        """Return distance and likeness to outliers, (N,) each, of descriptors (N, K)."""
+        return self.values_of_scaled(self.scaled(descriptors))
 
     def values_of_scaled(self, scaled: Floats) -> tuple[Floats, Floats]:
         """Return what `values` returns, of descriptors that went through `scaled`."""
         return residual(scaled.astype(self.axes.dtype), self.axes), self.likeness(scaled)
 
-    def scaled(self, looks: NDArray[np.floating]) -> Floats:
+    def scaled(self, descriptors: NDArray[np.floating]) -> Floats:
         """Return descriptors (N, K) in standard deviations, at most 6 of them."""
-        return np.clip((looks.astype(np.float64) - self.mean) / self.scale, -6.0, 6.0)
+        return np.clip((descriptors.astype(np.float64) - self.mean) / self.scale, -6.0, 6.0)
 
     def likeness(self, scaled: Floats) -> Floats:
         """Return the log odds (N,) of being a stranger."""

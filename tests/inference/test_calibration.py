@@ -92,7 +92,7 @@ def _busy(count: int) -> np.ndarray:
     return np.random.default_rng(7).random((count, 8, 8, 1)).astype(np.float32)
 
 
-def test_the_gate_passes_its_own_kind_and_refuses_strangers() -> None:
+def test_the_gate_passes_its_own_kind_and_refuses_outliers() -> None:
     calibration, val = _with_gate()
     score, reasons = ask_gate(calibration, val, _busy(len(val)))
     failed = np.array([any(check["failed"] for check in checks) for checks in reasons])

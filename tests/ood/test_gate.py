@@ -11,7 +11,7 @@ from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.engines import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
-from brain_cnn.ood import outliers as strangers
+from brain_cnn.ood import outliers
 from brain_cnn.ood.descriptors import NUMBERS, describe
 from brain_cnn.ood.fit_gate import describe_pictures, fit_appearance
 from brain_cnn.ood.gate import CHECKS, SENTENCES, Check
@@ -44,7 +44,7 @@ def calibration(features: np.ndarray) -> Calibration:
     distances = fitted.gate.distance(features)
     own, val = heads(160), heads(80, 1000)
     looks = fit_appearance(
-        own, describe(tensors_of(own)), describe(tensors_of(val)), SIZE, distances, strangers=500
+        own, describe(tensors_of(own)), describe(tensors_of(val)), SIZE, distances, outliers=500
     )
     return dataclasses.replace(fitted, appearance=looks)
 
@@ -75,7 +75,7 @@ def test_98_of_100_heads_it_was_set_on_pass_and_most_it_never_saw(calibration, f
 )
 def test_what_is_no_head_is_refused_and_a_reason_says_so(calibration, features, kind) -> None:
     rng = np.random.default_rng(77)  # others than those that it learned from
-    make = strangers._MAKERS[kind][0]
+    make = outliers._MAKERS[kind][0]
     pictures = [make(heads(20, 9000), rng) for _ in range(20)]
     common = np.repeat(features[:1] * 0, 20, axis=0)  # the network sees nothing odd in them
     score, reasons = ask_gate(calibration, common, tensors_of(pictures))
@@ -143,20 +143,20 @@ def test_the_same_seed_fits_the_same_gate() -> None:
     own = heads(30)
     looks = [describe(tensors_of(part)) for part in (own, heads(20, 500))]
     one, two = (
-        fit_appearance(own, *looks, SIZE, np.arange(20.0), own[:2], seed=3, strangers=60)
+        fit_appearance(own, *looks, SIZE, np.arange(20.0), own[:2], seed=3, outliers=60)
         for _ in range(2)
     )
     for name in ("mean", "axes", "hidden", "output", "limits"):
         assert np.array_equal(getattr(one, name), getattr(two, name)), name
 
 
-def test_strangers_are_pictures_of_every_kind_and_the_seed_decides_which() -> None:
+def test_outliers_are_pictures_of_every_kind_and_the_seed_decides_which() -> None:
     own = heads(4)
-    made, kinds = strangers.make_strangers(own, 200, np.random.default_rng(0))
-    again, _ = strangers.make_strangers(own, 200, np.random.default_rng(0))
+    made, kinds = outliers.make_outliers(own, 200, np.random.default_rng(0))
+    again, _ = outliers.make_outliers(own, 200, np.random.default_rng(0))
     assert all(np.array_equal(a, b) for a, b in zip(made, again, strict=True))
     assert all(p.dtype == np.uint8 and p.ndim == 2 for p in made)
-    assert set(kinds) == set(strangers._MAKERS)
+    assert set(kinds) == set(outliers._MAKERS)
 
 
 def test_a_slice_is_described_by_numbers_whatever_its_side() -> None:
