@@ -32,9 +32,9 @@ from brain_cnn.evaluation import external, trust_figures
 from brain_cnn.evaluation import measures as measuring
 from brain_cnn.evaluation.figures import save_figure
 from brain_cnn.evaluation.metrics import format_interval
+from brain_cnn.evaluation.models import BundleJudge, Judge, KerasJudge
 from brain_cnn.evaluation.shortcuts import shortcut_audit
 from brain_cnn.inference.classifier import load_classifier
-from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge
 
 
 class Measurement:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +50,27 @@ class LabelledData:
     split: splits.Split
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     strangers: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    def subset(self, positions: Sequence[int] | NDArray[np.integer]) -> LabelledData:
+        """Return the images at `positions`, in that order.
+
+        Each stays in its part of the split and in its group; what is no image of the split
+        (`unreadable`, `strangers`) stays as it is.
+
+        Args:
+            positions: M positions from 0 to N - 1, each once.
+        """
+        keep = np.asarray(positions, dtype=np.int64)
+        parts = {
+            name: np.flatnonzero(np.isin(keep, getattr(self.split, name)))
+            for name in ("train", "val", "test")
+        }
+        return replace(
+            self,
+            records=[self.records[i] for i in keep],
+            images=[self.images[i] for i in keep],
+            split=replace(self.split, groups=np.asarray(self.split.groups)[keep], **parts),
+        )
 
 
 @dataclass(frozen=True)

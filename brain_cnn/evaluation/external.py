@@ -21,8 +21,8 @@ from brain_cnn.dataset.index import IMAGE_SUFFIXES
 from brain_cnn.dataset.unpack import UnpackLimits, is_hidden, open_zip, readable_members
 from brain_cnn.errors import DatasetError
 from brain_cnn.evaluation.metrics import evaluate_predictions
+from brain_cnn.evaluation.models import Said
 from brain_cnn.evaluation.uncertainty import Groups, auroc, chosen, counted, selective, verdicts
-from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS, NOTUMOR, label_from_folder, label_index
 from brain_cnn.scan import read_scan
 from brain_cnn.scan.types import Slice

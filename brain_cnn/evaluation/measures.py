@@ -19,9 +19,9 @@ from brain_cnn.evaluation import faithfulness
 from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.evaluation.localisation import summarise_localisation
 from brain_cnn.evaluation.metrics import bootstrap_mean
+from brain_cnn.evaluation.models import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.evaluation.uncertainty import coverage_table, reliability, selective, verdicts
 from brain_cnn.inference.calibration import fit_calibration
-from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan.types import Slice
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.evaluation.metrics import ECE_BINS, RESAMPLES, bootstrap_mean, evaluate_predictions
+from brain_cnn.evaluation.models import Said
 from brain_cnn.inference.calibration import COVERAGES
-from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)

@@ -11,10 +11,10 @@ from brain_cnn.evaluation.external import (
     read_external,
     read_pictures,
 )
+from brain_cnn.evaluation.models import Said
 from brain_cnn.evaluation.shortcuts import shortcut_audit
 from brain_cnn.evaluation.uncertainty import auroc, coverage_table, reliability, selective, verdicts
 from brain_cnn.inference.calibration import COVERAGES, Calibration
-from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS
 from brain_cnn.scan.types import Slice
 

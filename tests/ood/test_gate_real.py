@@ -9,8 +9,8 @@ from realdata import REAL_DATA, needs_real_data
 
 from brain_cnn.dataset.labelled import load_labelled, true_labels
 from brain_cnn.evaluation.external import read_external, read_pictures
+from brain_cnn.evaluation.models import BundleJudge
 from brain_cnn.inference.classifier import load_classifier
-from brain_cnn.inference.predictor import BundleJudge
 from brain_cnn.labels import NOTUMOR
 from brain_cnn.scan.types import Slice
 

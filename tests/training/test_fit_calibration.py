@@ -62,9 +62,9 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
 
 
 def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
+    from brain_cnn.evaluation.models import BundleJudge
     from brain_cnn.inference.classifier import Classifier
     from brain_cnn.inference.engines import make_engine
-    from brain_cnn.inference.predictor import BundleJudge
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])
