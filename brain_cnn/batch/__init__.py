@@ -1,6 +1,6 @@
 """Score an archive of any size: walk it lazily, judge in batches, write finished parts.
 
-`run_job` is the whole job (`scripts/predict.py ROOT --out results/`); `score` is the stream
+`run_job` is the whole job (`brain-cnn predict ROOT --out results/`); `score` is the stream
 in the middle, for one process; `cluster` spreads the same stream over Dask workers.
 """
 

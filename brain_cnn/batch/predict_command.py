@@ -1,10 +1,10 @@
 """Judge files from the command line.
 
-    python scripts/predict.py slice.png more/                 a table
-    python scripts/predict.py --json slice.png                JSON, as the HTTP API answers
-    python scripts/predict.py --csv --overlays out/ folder/   CSV, and the overlays as PNG
-    python scripts/predict.py volume.nii.gz series.zip dicom/  series are judged as a whole
-    python scripts/predict.py archive/ --out results/         an archive of any size
+    brain-cnn predict slice.png more/                 a table
+    brain-cnn predict --json slice.png                JSON, as the HTTP API answers
+    brain-cnn predict --csv --overlays out/ folder/   CSV, and the overlays as PNG
+    brain-cnn predict volume.nii.gz series.zip dicom/  series are judged as a whole
+    brain-cnn predict archive/ --out results/         an archive of any size
 
 DICOM files of one series are judged together, in the row of the first of them. Of a series
 the row is about the study; `--json` has every slice too. Progress goes to the terminal.
@@ -22,16 +22,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-# Before NumPy is loaded, so that its threads are never started: `load_classifier` would hold them
-# to one all the same, since the products of a slice are too small to be shared.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from brain_cnn.errors import BrainCnnError, BundleError, ScanError
 from brain_cnn.inference.classifier import Classifier, Progress, load_classifier
@@ -46,10 +40,14 @@ from brain_cnn.scan.sniff import sniff
 _OF_ARCHIVES = ("format", "slices", "workers", "cluster", "readers", "part_files", "quiet")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        argv: the options, without the program's name; None takes those of the process.
+    """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.out:
         return score_archive(parser, options)
     alone = [name for name in _OF_ARCHIVES if getattr(options, name) != parser.get_default(name)]
@@ -207,7 +205,10 @@ def show_progress(path: Path) -> Progress | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Judge brain MRI slices. " + DISCLAIMER, allow_abbrev=False
+        description=__doc__,
+        epilog=DISCLAIMER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE|FOLDER")
     form = parser.add_mutually_exclusive_group()
@@ -229,7 +230,3 @@ def _parser() -> argparse.ArgumentParser:
     add("--part-files", type=int, default=512, help="files in one part")
     add("--quiet", action="store_true", help="no progress")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
