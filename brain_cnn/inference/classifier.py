@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.inference.answer import Answer, SeriesAnswer
 from brain_cnn.inference.bundle import Bundle, load_bundle
 from brain_cnn.inference.diagnosis import Diagnosis, class_heat
 from brain_cnn.inference.engines import Engine, hold_helpers, make_engine
-from brain_cnn.inference.study import SeriesAnswer, StudyDiagnosis, judge_study
+from brain_cnn.inference.study import StudyDiagnosis, judge_study
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan import Scan, ScanLimits, main_series, read_files
@@ -24,7 +25,7 @@ from brain_cnn.scan.modality import check_modality
 
 _BATCH = 8  # slices at once through the network: more gains nothing on a CPU, costs memory
 
-__all__ = ["Classifier", "Progress", "SeriesAnswer", "check_modality", "load_classifier"]
+__all__ = ["Answer", "Classifier", "Progress", "SeriesAnswer", "load_classifier"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of slices that are judged and of those that there are."""
@@ -109,11 +110,18 @@ class Classifier:
         force: bool = False,
         plane: str = "axial",
         progress: Progress | None = None,
-    ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
+    ) -> Answer:
         """Judge files that were uploaded together, series by series.
+
+        Args:
+            files: whole files, in the order of the upload.
+            force, plane, progress: as in `classify_study`.
 
         Returns:
             One answer for each series, and for each file that cannot be read its error.
+
+        Raises:
+            ValueError: an unknown plane.
         """
         start = time.perf_counter()
         found, problems = read_files(files, limits=self.limits, plane=plane)
@@ -135,7 +143,7 @@ class Classifier:
                 study = error
             done += len(one.scan.slices)
             answers.append(SeriesAnswer(one, study))
-        return answers, problems
+        return Answer(answers, problems)
 
     def judge_scan(
         self,

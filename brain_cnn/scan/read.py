@@ -96,12 +96,12 @@ def read_files(
             series.append(assemble(together, limits))
         except ScanError as error:
             lost.append(({frame.source for r in together for frame in r.frames}, error))
-    for sources, error in lost:
-        series = [_with_loss(one, sources, error) for one in series]
+    for sources, reason in lost:
+        series = [_with_loss(one, sources, reason) for one in series]
     read = {source for one in series for source in one.sources}
-    for sources, error in lost:
-        for source in sorted(sources - read):
-            problems.setdefault(source, error)
+    for sources, reason in lost:
+        for source in sources - read:
+            problems.setdefault(source, reason)
     return series, dict(sorted(problems.items()))
 
 

@@ -1,4 +1,4 @@
-"""Files that are read together: each is in one place, and a refused one costs the others nothing."""
+"""Files that are read together: each is in one place, a refused one costs the others nothing."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def test_file_of_the_bad_series_alone_is_a_problem_and_every_file_is_in_one_plac
     assert not any("could not be read" in note for note in series[1].scan.notes)
 
 
-@pytest.mark.parametrize("sides", itertools.permutations((90, 60, 30)))
+@pytest.mark.parametrize("sides", list(itertools.permutations((90, 60, 30))))
 def test_refused_file_takes_no_budget_from_the_others(sides):
     """8,100 + 3,600 pixels are over 10,000: one of those two is refused, and never the third."""
     series, problems = read_files(
