@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,19 @@ def load_bundle(path: Path | None = None) -> Bundle:
     )
 
 
+@dataclass(frozen=True)
+class BundleOrigin:
+    """What a bundle was made from, as bundle.json keeps it.
+
+    Attributes:
+        training: settings of the run. data: fingerprint and split. versions: of packages.
+    """
+
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
 def write_bundle_json(
     path: Path,
     *,
@@ -113,9 +126,7 @@ def write_bundle_json(
     version: str,
     input_size: int,
     files: list[str],
-    training: dict[str, Any],
-    data: dict[str, Any],
-    versions: dict[str, str],
+    origin: BundleOrigin,
 ) -> None:
     """Write bundle.json into `path`, last of all its files.
 
@@ -124,7 +135,7 @@ def write_bundle_json(
         name, version: what the model calls itself.
         input_size: side of the network's input, pixels.
         files: names inside `path` whose SHA-256 is recorded and checked at every load.
-        training: settings of the run. data: fingerprint and split. versions: of packages.
+        origin: what it was made from.
 
     Raises:
         BundleError: a file is missing, or one that every bundle needs is not listed.
@@ -141,9 +152,7 @@ def write_bundle_json(
         "input_size": input_size,
         "preprocess_version": PREPROCESS_VERSION,
         "files": {file: _sha256(path / file) for file in sorted(files)},
-        "training": training,
-        "data": data,
-        "versions": versions,
+        **asdict(origin),
     }
     _write_info(path, info)
 

@@ -33,7 +33,7 @@ from brain_cnn.evaluation.figure_sets import (
 from brain_cnn.evaluation.figures import accuracy_loss_curves, save_figure
 from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE, format_table
 from brain_cnn.evaluation.predictions import evaluate_file, write_predictions
-from brain_cnn.inference.bundle import write_bundle_json
+from brain_cnn.inference.bundle import BundleOrigin, write_bundle_json
 from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.diagnosis import slice_heatmap
 from brain_cnn.inference.predictor import Predictor, keras_network
@@ -235,11 +235,13 @@ def write_bundle(
         version=__version__,
         input_size=settings.size,
         files=files,
-        training=json.loads(settings_as_json(settings))
-        | {"split": data.split.name}
-        | ({} if start_from is None else {"started_from": _earlier_settings(start_from)}),
-        data=report.as_dict(),
-        versions=package_versions(),
+        origin=BundleOrigin(
+            json.loads(settings_as_json(settings))
+            | {"split": data.split.name}
+            | ({} if start_from is None else {"started_from": _earlier_settings(start_from)}),
+            report.as_dict(),
+            package_versions(),
+        ),
     )
 
 
