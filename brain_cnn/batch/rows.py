@@ -23,7 +23,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "confidence": ("number", "its calibrated probability, 0 to 1"),
     **{f"p_{n}": ("number", f"calibrated probability of {n}, 0 to 1") for n in LABELS},
     "prediction_set": ("text", "classes that come into question, likeliest first, + between"),
-    "coverage": ("number", "the promise of the prediction set"),
+    "coverage": ("number", "target coverage of the prediction set"),
     "familiarity": ("number", "0 to 1, higher is more like what the model knows"),
     "failed_checks": ("text", "checks of familiarity that failed, + between"),
     "trust": ("number", "0 to 1, would the label hold on another scanner, as the model estimates"),

@@ -20,7 +20,7 @@ from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.evaluation.localisation import summarise_localisation
 from brain_cnn.evaluation.metrics import bootstrap_mean
 from brain_cnn.evaluation.uncertainty import coverage_table, reliability, selective, verdicts
-from brain_cnn.inference.calibration import fit_calibration
+from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge, prepare_slices
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan.types import Slice
@@ -64,9 +64,9 @@ def spread_out(count: int, limit: int | None) -> NDArray[np.int64]:
 def keras_judge(model: Any, data: LabelledData) -> KerasJudge:
     """Return a judge for a Keras model, its calibration fitted on the val part."""
     val = take(data, data.split.val)
-    draft = KerasJudge(model, fit_calibration(np.eye(4) * 9.0, np.arange(4)))
+    draft = KerasJudge(model, Calibration.identity())
     logits = draft.logits(prepare_slices(val.slices, draft.size))
-    return KerasJudge(model, fit_calibration(logits, val.truth))
+    return KerasJudge(model, fit_calibration(logits, val.truth, val.groups))
 
 
 def measure_sureness(judge: Judge, part: Part, protocol: str) -> dict[str, Any]:

@@ -103,9 +103,9 @@ class Diagnosis:
         label: the likeliest class, one of `LABELS`; filled even when unfamiliar.
         confidence: its calibrated probability, 0..1.
         probabilities: label -> calibrated probability; sums to 1.
-        prediction_set: labels that hold the truth with the promised `coverage`, likeliest
+        prediction_set: labels that hold the truth with the target `coverage`, likeliest
             first; never empty.
-        coverage: the promise, for example 0.95.
+        coverage: the target coverage, for example 0.95.
         familiar: whether the slice is like those that the model learned from.
         familiarity: 0..1, higher is more like them.
         reasons: one dict per check of familiarity: check, value, limit, failed, sentence.

@@ -30,7 +30,7 @@ COLUMNS: dict[str, str] = {
     "confidence": "its calibrated probability, 0 to 1",
     **{f"p_{label}": f"calibrated probability of {label}, 0 to 1" for label in LABELS},
     "prediction_set": "classes that come into question, likeliest first, with + between them",
-    "coverage": "the promise of the prediction set, for example 0.95",
+    "coverage": "target coverage of the prediction set, for example 0.95",
     "familiar": "yes or no: is the slice like those that the model knows",
     "familiarity": "0 to 1, higher is more like them",
     "failed_checks": "checks of familiarity that failed, with + between them",

@@ -144,7 +144,9 @@ def train_one(
         ask = keras_ask(model)
         calibration = fit_everything(ask, data, prepared, settings.size, seed=settings.seed)
     else:
-        calibration = fit_calibration(outputs(split.val)["logits"], prepared.labels[split.val])
+        groups = np.asarray(split.groups)[split.val]
+        logits = outputs(split.val)["logits"]
+        calibration = fit_calibration(logits, prepared.labels[split.val], groups)
     probabilities = calibration.probabilities(outputs(split.test)["logits"])
     return Trained(model, calibration, probabilities)
 

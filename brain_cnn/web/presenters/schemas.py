@@ -66,7 +66,7 @@ NULL: Schema = {"type": "null"}
 SHARE = number(minimum=0, maximum=1)
 LABEL = text(enum=list(LABELS))
 LABEL_SET = array(
-    LABEL, "Labels that hold the truth with the promised coverage.", minItems=1, uniqueItems=True
+    LABEL, "Labels that hold the truth with the target coverage.", minItems=1, uniqueItems=True
 )
 VERDICT = text("Look at it first.", enum=[CONFIDENT, UNCERTAIN, UNFAMILIAR])
 _TRUST: dict[str, Schema] = {
@@ -106,7 +106,14 @@ def _said(about: str) -> dict[str, Schema]:
     }
 
 
-_COVERAGE = {"coverage": number("Promise of the prediction set.", minimum=0, maximum=1)}
+_COVERAGE = {
+    "coverage": number(
+        "Target coverage of the prediction set: the share of slices like those it was calibrated "
+        "on whose true class is meant to be in their set, for each class.",
+        minimum=0,
+        maximum=1,
+    )
+}
 _REASONS = {"reasons": array(ref("Check"), "What was looked at, and what of it failed.")}
 _TIMING = {
     "type": "object",

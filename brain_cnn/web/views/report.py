@@ -143,9 +143,9 @@ def _sentences(
     names = " or ".join(SHORT_NAMES[label] for label in said.prediction_set)
     sentences = [
         DESCRIPTIONS[said.label],
-        f"Probability {percent(said.confidence)}. Prediction set: {names}; sets like this "
-        f"hold the truth in {said.coverage * 100:.0f} % of slices like those the model was "
-        "calibrated on.",
+        f"Probability {percent(said.confidence)}. Prediction set: {names}; target coverage "
+        f"{said.coverage * 100:.0f} %: on slices like those the model was calibrated on, whatever "
+        "their class, so many of 100 sets are meant to hold the true one.",
         said.verdict_reason,
     ]
     if many:
