@@ -123,7 +123,8 @@ def _fit_trust(
         odd_quantiles=np.quantile(oddness(excess), LEVELS),
     )
     trust = draft.of(val_inputs, val_looks, excess, called)
-    return replace(draft, limit=limit_for(trust, (excess <= 1).all(axis=1), CONFIDENT_SHARE))
+    familiar = np.asarray((excess <= 1).all(axis=1), dtype=bool)
+    return replace(draft, limit=limit_for(trust, familiar, CONFIDENT_SHARE))
 
 
 def refit_calibration(
