@@ -4,8 +4,8 @@ Fitted after training, on the `val` part alone (what is familiar on `train` as w
 travelling with the weights:
 
 - a temperature (Guo et al. 2017): probabilities = softmax(logits / temperature);
-- split conformal prediction sets (Romano et al. 2020): labels in falling order of
-  probability, until a threshold that keeps the promised coverage;
+- label-conditional conformal prediction sets (`conformal`): a label is in the set where its
+  probability reaches its own threshold, fitted over patients for a target coverage;
 - an out-of-distribution gate (`ood.gate`): distances from the training slices and likeness
   to outliers; its limits together let 98 % of `val` pass;
 - a trust (`ood.trust`): whether a label would hold had the slice another source;
@@ -27,9 +27,13 @@ from numpy.typing import NDArray
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.inference.conformal import (
     COVERAGES,
+    Thresholds,
+    count_groups,
     fit_set_thresholds,
     fit_temperature,
     labels_within,
+    read_thresholds,
+    same_for_all,
     softmax,
 )
 from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Prediction
@@ -66,24 +70,26 @@ class Calibration:
 
     Attributes:
         temperature: divides the logits, above 0.
-        set_thresholds: for each coverage in `COVERAGES`, the largest score of a label that
-            still enters the set.
+        set_thresholds: for each target coverage in `COVERAGES`, for each label the largest
+            1 - p (0..1) with which it is still in the set.
         gate: the check of the network's features; None lets everything pass (a model
             without features).
         appearance: the checks of how a slice looks; None in models that were fitted before them.
         trust: whether a label would hold elsewhere; None trusts every label.
+        set_groups: for each label how many groups its thresholds stand on; () is not known.
     """
 
     temperature: float
-    set_thresholds: dict[float, float]
+    set_thresholds: Thresholds
     gate: FeatureGate | None = field(default=None, repr=False)
     appearance: Appearance | None = field(default=None, repr=False)
     trust: Trust | None = field(default=None, repr=False)
+    set_groups: tuple[int, ...] = ()
 
     @classmethod
     def identity(cls) -> Calibration:
         """Return one that changes nothing: temperature 1, sets of the top label, no gate."""
-        return cls(1.0, dict.fromkeys(COVERAGES, 0.0))
+        return cls(1.0, same_for_all(0.0))
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N, 4) that sums to 1, from logits (N, 4)."""
@@ -92,7 +98,7 @@ class Calibration:
     def prediction_set(
         self, probabilities: NDArray[np.floating], coverage: float = 0.95
     ) -> tuple[str, ...]:
-        """Return the labels that hold the truth with the promised coverage, likeliest first.
+        """Return the labels that hold the truth with the target coverage, likeliest first.
 
         Args:
             probabilities: float (4,), from `probabilities`.
@@ -215,14 +221,9 @@ class Calibration:
 
     def save(self, folder: Path) -> list[str]:
         """Write `CALIBRATION_FILES` into `folder`; return the names written."""
-        record = {
-            "temperature": self.temperature,
-            "set_thresholds": {str(key): value for key, value in self.set_thresholds.items()},
-            "familiarity": self.gate is not None,
-        }
-        (folder / CALIBRATION_FILES[0]).write_text(json.dumps(record, indent=2) + "\n")
+        names = self.save_record(folder)
         if self.gate is None:
-            return [CALIBRATION_FILES[0]]
+            return names
         arrays: dict[str, Any] = {
             # float32: half the size, and far finer than the limit needs.
             "centres": self.gate.centres.astype(np.float32),
@@ -237,16 +238,33 @@ class Calibration:
         np.savez(folder / CALIBRATION_FILES[1], **arrays)
         return list(CALIBRATION_FILES)
 
+    def save_record(self, folder: Path) -> list[str]:
+        """Write calibration.json alone: temperature and sets; return its name."""
+        record = {
+            "temperature": self.temperature,
+            "set_thresholds": {str(key): list(row) for key, row in self.set_thresholds.items()},
+            "set_groups": list(self.set_groups),
+            "familiarity": self.gate is not None,
+        }
+        (folder / CALIBRATION_FILES[0]).write_text(json.dumps(record, indent=2) + "\n")
+        return [CALIBRATION_FILES[0]]
+
     @classmethod
-    def load(cls, folder: Path) -> Calibration:
+    def load(cls, folder: Path, set_thresholds: Thresholds | None = None) -> Calibration:
         """Read what `save` wrote.
 
+        Args:
+            folder: the model folder.
+            set_thresholds: these in place of the file's, to fit those again.
+
         Raises:
-            BundleError: a file is missing or does not hold what it should.
+            BundleError: a file is missing or does not hold what it should, or the prediction
+                sets are of an older program.
         """
         try:
             record = json.loads((folder / CALIBRATION_FILES[0]).read_text())
-            thresholds = {float(key): float(v) for key, v in record["set_thresholds"].items()}
+            thresholds = set_thresholds or read_thresholds(record["set_thresholds"])
+            set_groups = tuple(int(count) for count in record.get("set_groups", ()))
             gate = appearance = trust = None
             if record["familiarity"]:
                 with np.load(folder / CALIBRATION_FILES[1], allow_pickle=False) as archive:
@@ -258,7 +276,8 @@ class Calibration:
                     float(arrays["limit"]),
                 )
                 appearance, trust = Appearance.from_arrays(arrays), Trust.from_arrays(arrays)
-            return cls(float(record["temperature"]), thresholds, gate, appearance, trust)
+            temperature = float(record["temperature"])
+            return cls(temperature, thresholds, gate, appearance, trust, set_groups)
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 "calibration-damaged",
@@ -270,14 +289,21 @@ class Calibration:
 def fit_calibration(
     val_logits: NDArray[np.floating],
     val_labels: NDArray[np.integer],
+    val_groups: Any,
     train_features: NDArray[np.floating] | None = None,
     train_labels: NDArray[np.integer] | None = None,
     val_features: NDArray[np.floating] | None = None,
 ) -> Calibration:
-    """Fit all three; without features there is no gate."""
+    """Fit temperature, prediction sets and gate; without features there is no gate.
+
+    `val_groups` are N names, one a patient (or look-alikes): the units of the sets.
+    """
     temperature = fit_temperature(val_logits, val_labels)
-    thresholds = fit_set_thresholds(softmax(val_logits / temperature), val_labels)
+    # As `Calibration.probabilities` makes them, to the last bit.
+    probabilities = softmax(val_logits.astype(np.float64) / temperature)
+    thresholds = fit_set_thresholds(probabilities, val_labels, val_groups)
     gate = None
     if train_features is not None and train_labels is not None and val_features is not None:
         gate = fit_feature_gate(train_features, train_labels, val_features)
-    return Calibration(temperature, thresholds, gate)
+    groups = count_groups(val_labels, val_groups)
+    return Calibration(temperature, thresholds, gate, set_groups=groups)

@@ -67,8 +67,8 @@ class StudyDiagnosis(Prediction):
         slices: a `Diagnosis` for each slice, in order.
         probabilities: label -> smoothed probability at the strongest place; sums to 1.
         prediction_set: labels that come into question, likeliest first; never empty. The
-            promise of `coverage` was calibrated on single slices.
-        coverage: that promise; of several slices the widest that the model has.
+            target `coverage` was calibrated on single slices.
+        coverage: that target; of several slices the widest that the model has.
         evidence: float64 (n, 4), the smoothed probabilities of each slice; NaN where too few
             neighbours are familiar.
         evidence_slices: slices whose smoothed probabilities leave "none of these tumours"

@@ -43,7 +43,7 @@ class Settings:
         engine: "ncnn", "onnx" or "tensorflow".
         engine_threads: threads of one forward pass. 1, since the server answers several
             requests at once and they would fight for the cores.
-        coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
+        coverage: target coverage of the prediction sets, 0.90, 0.95 or 0.99.
         max_file_mib: largest file, MiB.
         max_request_mib: largest request with all its files, MiB; held in memory.
         max_files: files in one request; a series has many.

@@ -39,7 +39,9 @@ def calibration(features: np.ndarray) -> Calibration:
     """Return one that was fitted to drawn heads; its features say nothing."""
     train = np.random.default_rng(0).normal(size=(160, 16))
     labels = np.arange(80) % 4
-    fitted = fit_calibration(np.eye(4)[labels] * 5, labels, train, np.arange(160) % 4, features)
+    fitted = fit_calibration(
+        np.eye(4)[labels] * 5, labels, np.arange(80), train, np.arange(160) % 4, features
+    )
     assert fitted.gate is not None
     distances = fitted.gate.distance(features)
     own, val = heads(160), heads(80, 1000)
