@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from brain_cnn.inference.conformal import (
     softmax,
 )
 from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Prediction
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.gate import GateResult, run_gate
@@ -48,20 +49,9 @@ Floats = NDArray[np.float64]
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
 
 __all__ = [
-    "CALIBRATION_FILES", "COVERAGES", "Calibration", "NetworkOutput", "fit_calibration",
+    "CALIBRATION_FILES", "COVERAGES", "Calibration", "fit_calibration",
     "fit_set_thresholds", "fit_temperature", "softmax",
 ]  # fmt: skip
-
-
-class NetworkOutput(Protocol):
-    """One forward pass: float logits (N, 4), class_maps (N, h, w, 4), features (N, D)."""
-
-    @property
-    def logits(self) -> NDArray[np.float32]: ...
-    @property
-    def class_maps(self) -> NDArray[np.float32]: ...
-    @property
-    def features(self) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -125,7 +115,7 @@ class Calibration:
         return self._check(self._distances(features), tensors)
 
     def predict(
-        self, output: NetworkOutput, tensors: NDArray[np.floating], coverage: float = 0.95
+        self, output: EngineOutput, tensors: NDArray[np.floating], coverage: float = 0.95
     ) -> list[Prediction]:
         """Turn the network's outputs for N slices into predictions, in their order.
 
@@ -164,7 +154,7 @@ class Calibration:
         return predictions
 
     def _assess(
-        self, output: NetworkOutput, tensors: NDArray[np.floating]
+        self, output: EngineOutput, tensors: NDArray[np.floating]
     ) -> tuple[GateResult, Floats]:
         """Return the gate's result and the trust (N,); 1 where no trust was fitted."""
         distances = self._distances(output.features)
@@ -175,7 +165,7 @@ class Calibration:
         called = output.logits.argmax(axis=1)
         return gate, self.trust.of(inputs, gate.scaled, gate.excess, called)
 
-    def trust_inputs(self, output: NetworkOutput, excess: Floats) -> Floats:
+    def trust_inputs(self, output: EngineOutput, excess: Floats) -> Floats:
         """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""
         return self._trust_inputs(output, self._distances(output.features), excess)
 
@@ -212,7 +202,7 @@ class Calibration:
             return np.zeros((len(features), len(LABELS)))
         return self.gate.distances(features)
 
-    def _trust_inputs(self, output: NetworkOutput, distances: Floats, excess: Floats) -> Floats:
+    def _trust_inputs(self, output: EngineOutput, distances: Floats, excess: Floats) -> Floats:
         logits = output.logits / self.temperature
         return trust_inputs(logits, output.class_maps, output.features, distances, excess)
 

@@ -18,7 +18,8 @@ from brain_cnn.dataset.labelled import LabelledData, true_labels
 from brain_cnn.inference.bundle import load_bundle, update_bundle_files
 from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.conformal import count_groups, fit_set_thresholds
-from brain_cnn.inference.engines import EngineOutput, make_engine
+from brain_cnn.inference.engines import make_engine
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.inference.predictor import Network, Predictor, Tensors, prepare_slices
 from brain_cnn.ood.descriptors import describe
 from brain_cnn.ood.fit_gate import ValSlices, fit_appearance

@@ -8,7 +8,7 @@ import pytest
 
 from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration, fit_calibration
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
 from brain_cnn.ood import outliers
