@@ -66,7 +66,8 @@ class Settings:
         queue_waiting: requests of one process that may wait for a slot; more get 503.
         queue_seconds: longest wait for a slot, then 503.
         max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
-        read_seconds: time for a request to arrive, and another second for each 64 KiB of it.
+        read_seconds: time for a request's head to arrive, and how far its body may fall behind
+            64 KiB a second.
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
             Each process counts for itself.
         api_token: what a caller must show; empty means that everybody may call.

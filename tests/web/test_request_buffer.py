@@ -2,7 +2,8 @@
 
 import pytest
 
-from brain_cnn.web.runtime.request_buffer import Arrival, Chunks, Part
+from brain_cnn.web.runtime import request_buffer
+from brain_cnn.web.runtime.request_buffer import SLOWEST_BYTES_PER_S, Arrival, Chunks, Part
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 11\r\n\r\nhello world"
@@ -14,6 +15,20 @@ TRICKY = (
     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"A\r\n\r\n0\r\n\r\n0\r\n\r\n0\r\nTrailer: 0\r\n\r\n"
 )
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(request_buffer, "time", clock)
+    return clock
 
 
 def arrival(**options):
@@ -90,11 +105,46 @@ def test_broken_chunks_go_to_the_parser_which_refuses_them():
     assert request.part is Part.WHOLE
 
 
-def test_larger_body_may_take_longer():
-    small, large = arrival(max_body=1 << 30), arrival(max_body=1 << 30)
-    small.add(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
-    large.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n")
-    assert large.deadline > small.deadline + 1000
+def test_body_that_comes_fast_enough_may_take_as_long_as_it_needs(clock):
+    request = arrival(max_body=1 << 30)
+    request.add(b"POST / HTTP/1.1\r\nContent-Length: 10485760\r\n\r\n")
+    for _ in range(150):
+        clock.now += 1
+        assert clock.now < request.deadline
+        request.add(bytes(SLOWEST_BYTES_PER_S))
+    assert request.part is Part.BODY
+
+
+def test_announced_body_gives_no_time_before_it_comes(clock):
+    request = arrival(max_body=1 << 30)
+    request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n")
+    assert request.deadline == clock.now + 10
+
+
+def test_what_came_fast_is_no_credit_for_a_stop(clock):
+    request = arrival(max_body=1 << 30)
+    request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n" + bytes(50 << 20))
+    assert request.deadline == clock.now + 10
+    for _ in range(100):  # a byte a second does not keep it alive
+        clock.now += 1
+        request.add(b"x")
+    assert request.deadline < clock.now
+
+
+def test_chunked_body_may_take_longer_too(clock):
+    request = arrival(max_body=1 << 30)
+    request.add(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n")
+    clock.now += 5
+    request.add(bytes(1 << 20))
+    assert request.deadline == clock.now + 10
+
+
+def test_end_for_all_is_kept_by_fast_ones_too(clock):
+    request = arrival(max_body=1 << 30)
+    request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n")
+    request.end_by(clock.now + 2)
+    request.add(bytes(1 << 20))
+    assert request.deadline == clock.now + 2
 
 
 class Watched(bytes):

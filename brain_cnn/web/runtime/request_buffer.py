@@ -16,7 +16,7 @@ MAX_HEAD = 256 * 1024
 # Pieces of a body that are shorter are put together: each piece costs memory of its own.
 SHORT_PIECE = 64 * 1024
 
-# The slowest honest upload; each second of patience beyond the first needs this many bytes.
+# The slowest honest upload: a body that comes slower uses its patience up.
 SLOWEST_BYTES_PER_S = 64 * 1024
 
 _FIELD = re.compile(
@@ -37,13 +37,16 @@ class Arrival:
 
     Args:
         max_body: a longer body is not kept.
-        patience_s: time for the head; a body gets more for its size.
+        patience_s: time for the head, and how far a body may fall behind the slowest honest
+            upload. What came fast is no credit for a longer stop.
         first: bytes that are here already.
 
     Attributes:
         part: how far it is.
         size: bytes that are kept.
-        deadline: `time.monotonic()` until which it may arrive.
+        deadline: `time.monotonic()` until which more has to arrive.
+        has_head: whether the head is whole.
+        has_body: whether the head says that a body follows.
         discards: whether the body is thrown away, since it is too large.
         wants_continue: whether the client waits for "100 Continue".
     """
@@ -57,7 +60,10 @@ class Arrival:
         self._thrown = 0
         self.part = Part.HEAD
         self.size = 0
+        self._patience_s = patience_s
+        self._latest = float("inf")
         self.deadline = time.monotonic() + patience_s
+        self.has_head = self.has_body = False
         self.discards = False
         self.wants_continue = False
         if first:
@@ -90,6 +96,11 @@ class Arrival:
         else:
             self._add_body(piece)
 
+    def end_by(self, latest: float) -> None:
+        """Let it arrive until `latest` (`time.monotonic()`) at most."""
+        self._latest = latest
+        self.deadline = min(self.deadline, latest)
+
     def give_up_body(self) -> None:
         """Throw the body away, what came of it and what will come."""
         self.discards = True
@@ -111,6 +122,7 @@ class Arrival:
         return [b"".join((self._head, *self._pieces[:1])), *map(bytes, self._pieces[1:])]
 
     def _read_head(self) -> None:
+        self.has_head = True
         fields = {m[1].lower(): m[2].strip() for m in _FIELD.finditer(bytes(self._head))}
         length = fields.get(b"content-length", b"0")
         if b"transfer-encoding" in fields:
@@ -122,8 +134,7 @@ class Arrival:
             self._left = int(length)
             self.discards = self._left > self._max_body
         self.part = Part.BODY
-        kept = 0 if self.discards else self._left
-        self.deadline += kept / SLOWEST_BYTES_PER_S
+        self.has_body = True
         self.wants_continue = fields.get(b"expect", b"").lower() == b"100-continue"
 
     def _add_body(self, piece: bytes) -> None:
@@ -147,6 +158,8 @@ class Arrival:
 
     def _keep(self, piece: bytes) -> None:
         """Keep a piece of the body, a short one together with those before it."""
+        later = self.deadline + len(piece) / SLOWEST_BYTES_PER_S
+        self.deadline = min(later, time.monotonic() + self._patience_s, self._latest)
         last = self._pieces[-1] if self._pieces else b""
         if len(piece) >= SHORT_PIECE:
             self._pieces.append(piece)
