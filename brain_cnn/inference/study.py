@@ -147,12 +147,8 @@ def judge_study(
     evidence = smooth(probabilities, familiar, window)
     known = np.flatnonzero(np.isfinite(evidence[:, 0]))
     least = min(len(slices), max(_LEAST, round(len(slices) * _FAMILIAR_SHARE)))
-    if len(known):
-        place = int(known[evidence[known, LABELS.index(NOTUMOR)].argmin()])
-        chances = evidence[place]
-    else:  # nothing to go by: the most familiar slice fills the fields, the verdict refuses
-        place = int(np.argmax([d.familiarity for d in slices]))
-        chances = probabilities[place]
+    place = _location(slices, evidence, known)
+    chances = evidence[place] if len(known) else probabilities[place]
 
     def possible(place: int, chances: NDArray[np.floating]) -> tuple[str, ...]:
         near = probabilities[neighbours(familiar, place, window)]
@@ -223,6 +219,16 @@ def _single(one: Diagnosis, calibration: Calibration, coverage: float) -> StudyD
         trust=trust,
         trust_limit=calibration.trust_limit,
     )
+
+
+def _location(
+    slices: Sequence[Diagnosis], evidence: NDArray[np.float64], known: NDArray[np.intp]
+) -> int:
+    """Return where the study is judged: of the locations `known` that with the least of "none"."""
+    if len(known):
+        return int(known[evidence[known, LABELS.index(NOTUMOR)].argmin()])
+    # Nothing to go by: the most familiar slice fills the fields, and the verdict refuses.
+    return int(np.argmax([one.familiarity for one in slices]))
 
 
 def _all_of(
