@@ -113,7 +113,7 @@ _FIELDS: tuple[Field, ...] = (
     Field(
         "reasons", "checks",
         "what was checked for the familiarity, and what of it failed",
-        lambda d, s: list(_telling(d).reasons),
+        lambda d, s: [check.as_dict() for check in _telling(d).reasons],
     ),
     _share(
         "trust",

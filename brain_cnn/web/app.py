@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from functools import cache
-from pathlib import Path
 
 from flask import Flask, url_for
 from flask.json.provider import DefaultJSONProvider
@@ -13,6 +12,7 @@ from flask.json.provider import DefaultJSONProvider
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.render.words import percent
+from brain_cnn.resources import resource
 from brain_cnn.web.limits import set_limits
 from brain_cnn.web.problems import handle_errors
 from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
@@ -33,8 +33,6 @@ from brain_cnn.web.views import (
     samples,
     viewer,
 )
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def create_app(settings: Settings | None = None, classifier: Classifier | None = None) -> Flask:
@@ -65,7 +63,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     served.self_test()
 
     app = PrivateApp(
-        "brain_cnn", template_folder=_ROOT / "templates", static_folder=str(_ROOT / "static")
+        "brain_cnn", template_folder=resource("templates"), static_folder=str(resource("static"))
     )
     app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
@@ -131,4 +129,4 @@ def static_url(name: str) -> str:
 
 @cache
 def _content_hash(name: str) -> str:
-    return hashlib.sha256((_ROOT / "static" / name).read_bytes()).hexdigest()[:10]
+    return hashlib.sha256((resource("static") / name).read_bytes()).hexdigest()[:10]

@@ -6,7 +6,6 @@ What the model says of them is its real answer, whatever that is: the page promi
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -15,8 +14,9 @@ from werkzeug.exceptions import BadRequest
 
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render.overlay import encode_png
+from brain_cnn.resources import resource
 
-_MNI152 = Path(__file__).resolve().parents[2] / "static" / "samples" / "mni152.png"
+_MNI152 = resource("static/samples/mni152.png")
 _THUMBNAIL_SIDE = 176
 _DRAWING = "A drawing, not a patient"
 
