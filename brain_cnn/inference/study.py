@@ -146,7 +146,7 @@ def judge_study(
     window = neighbourhood(len(slices))
     evidence = smooth(probabilities, familiar, window)
     known = np.flatnonzero(np.isfinite(evidence[:, 0]))
-    least = min(len(slices), max(_LEAST, round(len(slices) * _FAMILIAR_SHARE)))
+    enough = len(known) >= min(len(slices), max(_LEAST, round(len(slices) * _FAMILIAR_SHARE)))
     place = _location(slices, evidence, known)
     chances = evidence[place] if len(known) else probabilities[place]
 
@@ -165,12 +165,11 @@ def judge_study(
     near = neighbours(familiar, place, window)
     trust = _trust([slices[i] for i in near], top)
     rule = RULE_FOR_FEW if familiar.sum() < OUTVOTING else RULE
-    familiar_study = len(known) >= least
     strongest = _strongest(slices, near, place, top)
     return StudyDiagnosis(
         slices=tuple(slices),
-        verdict=calibration.verdict(familiar_study, labels, trust),
-        familiar=familiar_study,
+        verdict=calibration.verdict(enough, labels, trust),
+        familiar=enough,
         familiarity=slices[strongest].familiarity,
         reasons=slices[strongest].reasons,
         label=top,
