@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brain_cnn.errors import BrainCnnError, SettingsError
+from brain_cnn.training.checkpoint import run_exists
 from brain_cnn.training.settings import BASELINE, TrainSettings, with_changes
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from brain_cnn.training import pipeline
-    from brain_cnn.training.trainer import make_repeatable
+    from brain_cnn.training.optimisation import make_repeatable
 
     plans = _plans(args)
     _check_run_folder(args)
@@ -112,7 +113,7 @@ def _check_run_folder(args: argparse.Namespace) -> None:
         raise SettingsError(
             "nothing-to-resume", f"There is no run in {args.run_dir}.", "Start it without --resume."
         )
-    if not args.resume and (args.run_dir / "ours" / "state.json").exists():
+    if not args.resume and run_exists(args.run_dir / "ours"):
         raise SettingsError(
             "run-exists",
             f"{args.run_dir} holds a run already.",
