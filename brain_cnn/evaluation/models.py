@@ -1,45 +1,62 @@
-"""What a network says of slices, asked in one way whatever network it is.
+"""Networks as evaluation asks them, and the predictions that they give.
 
-`BundleJudge` asks a bundle exactly as an upload does; `KerasJudge` asks a Keras model whose
-weights are not shipped (the baseline), with a calibration of its own and no familiarity.
+`ServedModel` is a bundle, asked exactly as an upload asks it; `KerasModel` is a Keras model
+whose weights are not shipped (the baseline), with a calibration of its own and no gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.evaluation.faithfulness import randomise_weights
 from brain_cnn.inference.calibration import Calibration
 from brain_cnn.inference.classifier import Classifier
-from brain_cnn.inference.diagnosis import CONFIDENT, class_heat
-from brain_cnn.preprocess import prepare
-from brain_cnn.scan.types import Scan, Slice
+from brain_cnn.inference.diagnosis import CONFIDENT, Prediction, class_heat
+from brain_cnn.inference.predictor import Predictor, Tensors, keras_network
+from brain_cnn.labels import LABELS
+from brain_cnn.scan.types import Slice
 
-_BATCH = 32
-Tensors = NDArray[np.float32]
+_KERAS_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Said:
-    """What was said of N slices.
+class Predictions:
+    """The predictions of N slices, and their fields as arrays.
 
     Attributes:
-        probabilities: float64 (N, 4), calibrated.
-        familiar: bool (N,), whether the gate let the slice pass.
-        familiarity: float64 (N,) in 0..1, higher is more like the training slices.
-        calibration: what makes prediction sets of the probabilities.
-        trust: float64 (N,) in 0..1, whether the label would hold elsewhere.
+        items: one for each slice.
+        calibration: what makes prediction sets of the probabilities, for any coverage.
     """
 
-    probabilities: NDArray[np.float64]
-    familiar: NDArray[np.bool_]
-    familiarity: NDArray[np.float64]
+    items: tuple[Prediction, ...]
     calibration: Calibration
-    trust: NDArray[np.float64]
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """float64 (N, 4), calibrated."""
+        rows = [[one.probabilities[label] for label in LABELS] for one in self.items]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(LABELS))
+
+    @cached_property
+    def familiar(self) -> NDArray[np.bool_]:
+        """Bool (N,), whether the gate let the slice pass."""
+        return np.array([one.familiar for one in self.items], dtype=bool)
+
+    @cached_property
+    def familiarity(self) -> NDArray[np.float64]:
+        """float64 (N,) in 0..1, higher is more like the training slices."""
+        return np.array([one.familiarity for one in self.items], dtype=np.float64)
+
+    @cached_property
+    def trust(self) -> NDArray[np.float64]:
+        """float64 (N,) in 0..1, whether the label would hold elsewhere."""
+        return np.array([one.trust for one in self.items], dtype=np.float64)
 
     def sets(self, coverage: float = 0.95) -> list[tuple[str, ...]]:
         """Return each slice's prediction set."""
@@ -48,107 +65,82 @@ class Said:
     def confident(self, coverage: float = 0.95) -> NDArray[np.bool_]:
         """Return bool (N,): the verdict is "confident"."""
         rows = zip(self.familiar, self.sets(coverage), self.trust, strict=True)
-        said = [self.calibration.verdict(bool(f), s, float(t)) for f, s, t in rows]
-        return np.array([verdict == CONFIDENT for verdict in said], dtype=bool)
+        verdicts = [self.calibration.verdict(bool(f), s, float(t)) for f, s, t in rows]
+        return np.array([verdict == CONFIDENT for verdict in verdicts], dtype=bool)
 
     def called(self) -> NDArray[np.int64]:
         """Return int64 (N,): the likeliest class of each slice."""
         return self.probabilities.argmax(axis=1)
 
-    def part(self, members: NDArray[Any]) -> Said:
-        """Return what was said of some of the slices (positions, or bool (N,))."""
-        return Said(
-            self.probabilities[members],
-            self.familiar[members],
-            self.familiarity[members],
-            self.calibration,
-            self.trust[members],
-        )
+    def part(self, members: NDArray[Any]) -> Predictions:
+        """Return the predictions of some of the slices (positions, or bool (N,))."""
+        positions = np.arange(len(self.items))[members]
+        return Predictions(tuple(self.items[i] for i in positions), self.calibration)
 
 
-class Judge(Protocol):
-    """A network that can be asked."""
+class EvaluatedModel:
+    """A network whose heat comes from its class maps, with its calibration.
 
-    size: int
+    Args:
+        predictor: runs the network.
+        calibration: turns its outputs into predictions.
+    """
 
-    def say(self, slices: Sequence[Slice]) -> Said:
-        """Judge slices as they were read."""
-        ...
+    def __init__(self, predictor: Predictor, calibration: Calibration) -> None:
+        self.predictor = predictor
+        self.calibration = calibration
 
-    def predict(self, tensors: Tensors) -> NDArray[np.float64]:
+    @property
+    def size(self) -> int:
+        """Side of the network's input, pixels."""
+        return self.predictor.size
+
+    def predict(self, slices: Sequence[Slice]) -> Predictions:
+        """Prepare slices as they were read, and return the predictions."""
+        items: list[Prediction] = []
+        for batch in self.predictor.batches(one.pixels for one in slices):
+            items += self.calibration.predict(batch.output, batch.tensors)
+        return Predictions(tuple(items), self.calibration)
+
+    def probabilities(self, tensors: Tensors) -> NDArray[np.float64]:
         """Return calibrated probabilities (N, 4) of prepared slices float32 (N, S, S, 1)."""
-        ...
+        return self.calibration.probabilities(self.predictor.predict(tensors).logits)
 
     def heat(self, tensors: Tensors, labels: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return for each prepared slice the heat (h, w) of the class in `labels`."""
-        ...
+        """Return for each prepared slice the heat (h, w) in 0..1 of the class in `labels`."""
+        maps = self.predictor.predict(tensors).class_maps
+        pairs = zip(maps, labels, strict=True)
+        return [class_heat(grid[..., [label]])[..., 0] for grid, label in pairs]
 
 
-class BundleJudge:
-    """The bundle, as it is served."""
+class ServedModel(EvaluatedModel):
+    """A bundle, as it is served."""
 
     def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-        self.size = classifier.bundle.input_size
-        self.calibration = classifier.bundle.calibration
+        bundle = classifier.bundle
+        super().__init__(Predictor(classifier.engine.run, bundle.input_size), bundle.calibration)
+        self.bundle = bundle
 
-    def say(self, slices: Sequence[Slice]) -> Said:
-        """Judge slices as they were read; see `Judge`."""
-        rows, familiar, familiarity, trust = [], [], [], []
-        for part in _parts(slices):
-            for diagnosis in self.classifier.classify_scan(Scan(tuple(part), "PNG")):
-                rows.append(list(diagnosis.probabilities.values()))
-                familiar.append(diagnosis.familiar)
-                familiarity.append(diagnosis.familiarity)
-                trust.append(diagnosis.trust)
-        return Said(
-            np.array(rows),
-            np.array(familiar, bool),
-            np.array(familiarity),
-            self.calibration,
-            np.array(trust),
-        )
+    def with_random_weights(self, seed: int = 0) -> EvaluatedModel:
+        """Return the same network with random weights; the given one stays as it is."""
+        import keras
 
-    def predict(self, tensors: Tensors) -> NDArray[np.float64]:
-        """Return calibrated probabilities; see `Judge`."""
-        logits = [self.classifier.engine.run(part).logits for part in _parts(tensors)]
-        return self.calibration.probabilities(np.concatenate(logits))
-
-    def heat(self, tensors: Tensors, labels: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return the served heat of each slice's class; see `Judge`."""
-        maps = [self.classifier.engine.run(part).class_maps for part in _parts(tensors)]
-        return [
-            class_heat(grid[..., [label]])[..., 0]
-            for grid, label in zip(np.concatenate(maps), labels, strict=True)
-        ]
+        model = keras.saving.load_model(self.bundle.keras_path, compile=False)
+        randomise_weights(model, seed)
+        network = Predictor(keras_network(model), self.size, _KERAS_BATCH)
+        return EvaluatedModel(network, self.calibration)
 
 
-class KerasJudge:
-    """A Keras model with the output `logits`, and a calibration that was fitted to it."""
+class KerasModel(EvaluatedModel):
+    """Any Keras model with the output `logits`; its heat is a Grad-CAM by gradient."""
 
     def __init__(self, model: Any, calibration: Calibration) -> None:
+        size = int(model.input_shape[1])
+        super().__init__(Predictor(keras_network(model), size, _KERAS_BATCH), calibration)
         self.model = model
-        self.calibration = calibration
-        self.size = int(model.input_shape[1])
-
-    def logits(self, tensors: Tensors) -> NDArray[np.float32]:
-        """Return logits (N, 4) of prepared slices."""
-        parts = [self.model.predict_on_batch(part)["logits"] for part in _parts(tensors)]
-        return np.concatenate([np.asarray(part) for part in parts])
-
-    def say(self, slices: Sequence[Slice]) -> Said:
-        """Judge slices as they were read; every one is familiar to a model without gate."""
-        rows = [self.predict(prepare_slices(part, self.size)) for part in _parts(slices)]
-        count = len(slices)
-        ones = np.ones(count)
-        return Said(np.concatenate(rows), ones > 0, ones, self.calibration, ones)
-
-    def predict(self, tensors: Tensors) -> NDArray[np.float64]:
-        """Return calibrated probabilities; see `Judge`."""
-        return self.calibration.probabilities(self.logits(tensors))
 
     def heat(self, tensors: Tensors, labels: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return the Grad-CAM of each slice's class; see `Judge`."""
+        """Return the Grad-CAM of each slice's class; see `EvaluatedModel`."""
         from brain_cnn.explain.gradcam import make_gradcam_heatmap
 
         return [
@@ -156,11 +148,11 @@ class KerasJudge:
             for tensor, label in zip(tensors, labels, strict=True)
         ]
 
+    def with_random_weights(self, seed: int = 0) -> EvaluatedModel:
+        """Return the same network with random weights; the given one stays as it is."""
+        import keras
 
-def prepare_slices(slices: Sequence[Slice], size: int) -> Tensors:
-    """Return the network's input float32 (N, size, size, 1) of slices."""
-    return np.stack([prepare(one.pixels, size).tensor for one in slices])
-
-
-def _parts(items: Any) -> list[Any]:
-    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        model = keras.models.clone_model(self.model)
+        model.set_weights(self.model.get_weights())
+        randomise_weights(model, seed)
+        return KerasModel(model, self.calibration)

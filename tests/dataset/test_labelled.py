@@ -25,7 +25,7 @@ def test_subset_keeps_each_image_with_its_label_group_and_part():
     assert list(few.split.groups) == [f"patient {i}" for i in (10, 2, 7, 3)]
     assert few.split.train.tolist() == [1, 3]
     assert few.split.val.tolist() == [2] and few.split.test.tolist() == [0]
-    assert few.unreadable == whole.unreadable and len(few.strangers) == 1
+    assert few.unreadable == whole.unreadable and len(few.outliers) == 1
 
 
 def test_subset_without_a_part_leaves_that_part_empty():

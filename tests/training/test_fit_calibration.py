@@ -56,20 +56,20 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
     loaded = load_bundle(folder)
     assert loaded.sha256 == classifier.bundle.sha256
     assert loaded.calibration.temperature == fitted.temperature
-    assert loaded.calibration.looks is not None and loaded.calibration.trust is not None
+    assert loaded.calibration.appearance is not None and loaded.calibration.trust is not None
     old = json.loads((classifier.bundle.path / "bundle.json").read_text())
     assert loaded.info["training"] == old["training"]
 
 
 def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
-    from brain_cnn.evaluation.models import BundleJudge
+    from brain_cnn.evaluation.models import ServedModel
     from brain_cnn.inference.classifier import Classifier
     from brain_cnn.inference.engines import make_engine
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])
-    judge = BundleJudge(Classifier(bundle, make_engine(bundle, threads=1)))
-    said = judge.say([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
+    model = ServedModel(Classifier(bundle, make_engine(bundle, threads=1)))
+    said = model.predict([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
     assert said.confident().mean() <= CONFIDENT_SHARE + 1 / 12
     assert said.familiar.mean() >= 0.9
     assert ((said.trust >= 0) & (said.trust <= 1)).all()
