@@ -24,6 +24,7 @@ _BRAIN_DEPTH = 0.085
 _FULL = 0.88
 # How far the ring around a patch reaches, on which both sides are made to agree.
 _RING = 4
+_WHOLE_ELLIPSE = (0, 0, 360)  # turn of the axes, first and last degree of the arc
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def find_head(image: Image) -> Head | None:
     if filled.sum() > _FULL * width * height:
         filled[:] = 0
         middle = (left + width // 2, top + height // 2)
-        cv2.ellipse(filled, middle, (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, cv2.FILLED)
+        axes = (width // 2 - 1, height // 2 - 1)
+        cv2.ellipse(filled, middle, axes, *_WHOLE_ELLIPSE, 1, cv2.FILLED)
     size = float(np.sqrt(filled.sum()))
     if size < 0.3 * side:
         return None

@@ -93,7 +93,7 @@ def inspect(
     score = None
     if options.score:
         score = marks.score_marks(
-            records, groups, suspects, found.label_conflicts, options.protocol
+            records, groups, suspects, found.copies.label_conflicts, options.protocol
         )
     return found, suspects, score
 
