@@ -1,7 +1,7 @@
 """Where a head lies in a prepared slice, and how to lay a patch into it without a seam.
 
 The tools of `edits`. Slices are uint8 (S, S), as `prepare` leaves them; lengths are in
-pixels of that grid unless they say "share".
+pixels of that grid unless their name has "share".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Head:
 
 
 def find_head(image: Image) -> Head | None:
-    """Find the head in uint8 (S, S); None where there is none to speak of."""
+    """Find the head in uint8 (S, S); None where there is none."""
     side = image.shape[0]
     smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
     bright = (smooth > _HEAD_LEVEL * float(smooth.max())).astype(np.uint8)
@@ -201,7 +201,7 @@ def mirror_matrix(image: Image, head: Head, tumour: Mask) -> NDArray[np.float64]
     tilt = 0.5 * np.arctan2(2 * moments["mu11"], moments["mu20"] - moments["mu02"])
     best, best_score = None, 0.0
 
-    def judge(angle: float, shift: float) -> None:
+    def compare(angle: float, shift: float) -> None:
         nonlocal best, best_score
         point = (x - shift * np.sin(angle), y + shift * np.cos(angle))
         matrix = _reflection(angle, point)
@@ -213,13 +213,13 @@ def mirror_matrix(image: Image, head: Head, tumour: Mask) -> NDArray[np.float64]
             best, best_score = (angle, shift), score
 
     for angle in (np.pi / 2, tilt, tilt + np.pi / 2):
-        judge(angle, 0.0)
+        compare(angle, 0.0)
     for spread in (1.0, 0.5):
         if best is None:
             return None
         angle, shift = best
         for turn, move in ((0, 1), (0, -1), (0.08, 0), (-0.08, 0)):
-            judge(angle + spread * turn, shift + spread * move)
+            compare(angle + spread * turn, shift + spread * move)
     if best is None or best_score < _SYMMETRIC:
         return None
     angle, shift = best

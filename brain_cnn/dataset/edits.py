@@ -3,7 +3,7 @@
 In a data set whose tumours and normals come from different scanners, a network can tell
 the classes apart without ever seeing a tumour. These edits take that away: a tumour is
 laid into a head without one, a tumour is taken out of its head, and the same work is done
-beside the tumour ("sham"), so that the traces of the work say nothing either.
+beside the tumour ("sham"), so that the traces of the work mean nothing either.
 
 Every function is pure: the same pictures and the same state of `rng` give the same result.
 Slices are uint8 (S, S) as `prepare` leaves them; masks are uint8 (S, S), 255 inside the

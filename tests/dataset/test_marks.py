@@ -1,4 +1,4 @@
-"""The score of the data tools says how good a list is, and a bad list scores badly."""
+"""The score of the data tools shows how good a list is, and a bad list scores badly."""
 
 from __future__ import annotations
 
