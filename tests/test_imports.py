@@ -137,7 +137,7 @@ def test_first_diagnosis_loads_no_training_package():
         "    part = (io.BytesIO(file.getvalue()), 'a.png')\n"
         "    assert app.test_client().post(url, data={'file': part}).status_code == 200\n"
         "loaded = {'tensorflow', 'keras', 'sklearn', 'matplotlib.pyplot', 'scipy', 'onnx'}\n"
-        "loaded |= {'onnxruntime', 'requests'}\n"
+        "loaded |= {'onnxruntime', 'requests', 'pydantic'}\n"
         "print(sorted(loaded & set(sys.modules)))\n"
     )
     assert output.strip() == "[]"

@@ -48,15 +48,16 @@ class LabelledData:
             positions: M positions from 0 to N - 1, each once.
         """
         keep = np.asarray(positions, dtype=np.int64)
-        parts = {
-            name: np.flatnonzero(np.isin(keep, getattr(self.split, name)))
-            for name in ("train", "val", "test")
-        }
+        train, val, test = (
+            np.flatnonzero(np.isin(keep, part))
+            for part in (self.split.train, self.split.val, self.split.test)
+        )
+        groups = np.asarray(self.split.groups)[keep]
         return replace(
             self,
             records=[self.records[i] for i in keep],
             images=[self.images[i] for i in keep],
-            split=replace(self.split, groups=np.asarray(self.split.groups)[keep], **parts),
+            split=replace(self.split, groups=groups, train=train, val=val, test=test),
         )
 
 

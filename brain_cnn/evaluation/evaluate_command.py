@@ -1,6 +1,6 @@
 """Evaluate a saved model bundle: the results table, its predictions and its figures.
 
-    python scripts/evaluate.py --model models/brain_cnn --data brain-tumor-mri.zip \\
+    brain-cnn evaluate --model models/brain_cnn --data brain-tumor-mri.zip \\
         --split protocol --protocol provenance.csv --out runs/evaluation
 
 Writes into --out: `metrics.json` (the table), `predictions.csv`, figures of numbers
@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.dataset import index
 from brain_cnn.dataset.labelled import SPLITS, LabelledData, load_labelled, true_labels
@@ -39,9 +38,13 @@ from brain_cnn.preprocess import prepare
 from brain_cnn.scan.types import Slice
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    args = _parse(arguments)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        argv: the options, without the program's name; None takes those of the process.
+    """
+    args = _parse(argv)
     try:
         bundle = load_bundle(args.model)
         print(f"Model {bundle.name} {bundle.version} ({bundle.sha256[:12]}), engine {args.engine}.")
@@ -148,7 +151,7 @@ def _write_json(path: Path, record: dict[str, Any]) -> None:
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -165,8 +168,4 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--threads", type=int, help="of the engine; default: its own choice")
     parser.add_argument("--seed", type=int, default=0, help="of drawn splits and intervals")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return parser.parse_args(argv)

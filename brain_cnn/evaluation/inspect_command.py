@@ -1,8 +1,8 @@
 """Print the data report of a folder, ZIP or link, and of one split of it.
 
-python scripts/inspect_data.py --data brain-tumor-mri.zip --split official
-python scripts/inspect_data.py --data brain-tumor-mri.zip --suspects 30
-python scripts/inspect_data.py --data brain-tumor-mri.zip --suspects 30 \
+brain-cnn inspect --data brain-tumor-mri.zip --split official
+brain-cnn inspect --data brain-tumor-mri.zip --suspects 30
+brain-cnn inspect --data brain-tumor-mri.zip --suspects 30 \
     --protocol provenance.csv --score        how good is that list?
 """
 
@@ -11,17 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from brain_cnn.dataset import copies, index, locate, marks, report, splits
 from brain_cnn.errors import BrainCnnError
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 after a sentence on what is wrong."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 2 after a sentence on what is wrong.
+
+    Args:
+        argv: the options, without the program's name; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", required=True, help="folder, ZIP, https or Google Drive link")
     parser.add_argument("--split", choices=("official", "protocol", "grouped"), default="grouped")
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="also score suspects and label conflicts against the marks of --protocol",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.split == "protocol" and options.protocol is None:
         parser.error("--split protocol needs --protocol CSV")
     if options.score and options.protocol is None:
@@ -96,7 +99,3 @@ def inspect(
             records, groups, suspects, found.copies.label_conflicts, options.protocol
         )
     return found, suspects, score
-
-
-if __name__ == "__main__":
-    sys.exit(main())

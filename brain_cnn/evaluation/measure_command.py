@@ -1,9 +1,9 @@
 """Measure what a saved bundle can be trusted with, and write it into its metrics.json.
 
-    python scripts/measure.py --data brain-tumor-mri.zip --protocol provenance.csv \\
+    brain-cnn measure --data brain-tumor-mri.zip --protocol provenance.csv \\
         --masks masks-trainval.zip --external external-dev.zip --not-brain not-brain-mri-dev.zip \\
         --baseline runs/protocol/baseline/best.keras
-    python scripts/measure.py --only external,refusal ...
+    brain-cnn measure --only external,refusal ...
 
 Every section can be measured alone; the others stay as they are. Figures of numbers go into
 the bundle's figures/. Then `python scripts/write_docs.py` fills README and model card.
@@ -15,12 +15,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
@@ -196,10 +194,14 @@ SECTIONS: dict[str, tuple[Callable[[Measurement], dict[str, Any]], str, bool]] =
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        argv: the options, without the program's name; None takes those of the process.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    args = _parse(arguments)
+    args = _parse(argv)
     try:
         names = _chosen(args.only)
         measurement = Measurement(args)
@@ -240,7 +242,7 @@ def _record(path: Path, key: str, section: dict[str, Any], by_network: bool) -> 
     part.replace(path)
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -257,8 +259,4 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--limit", type=int, help="at most this many slices a section: a rehearsal")
     add("--faithfulness-slices", type=int, default=150, help="val tumours for faithfulness")
     add("--threads", type=int, help="of the engine; default: its own choice")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return parser.parse_args(argv)

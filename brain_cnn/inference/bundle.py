@@ -22,6 +22,7 @@ from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PREPROCESS_VERSION
+from brain_cnn.resources import resource
 
 BUNDLE_FORMAT = 1
 """Raised when bundle.json changes so that an older program would read it wrongly."""
@@ -31,8 +32,7 @@ KERAS_NAME = "brain_cnn.keras"
 NCNN_NAMES = ("brain_cnn.ncnn.param", "brain_cnn.ncnn.bin")
 MODEL_ENV = "BRAIN_CNN_MODEL"
 
-# Found from the package's own place, so that it works from any working directory.
-SHIPPED_BUNDLE = Path(__file__).resolve().parents[2] / "models" / "brain_cnn"
+SHIPPED_BUNDLE = resource("models/brain_cnn")
 
 _NEEDED = (ONNX_NAME, KERAS_NAME, "calibration.json")
 _RESTORE = "Restore the model folder from the repository, or train again (make train)."
@@ -76,7 +76,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     """Check a model folder and return it.
 
     Args:
-        path: the folder; None means `BRAIN_CNN_MODEL`, else the bundle shipped beside the
+        path: the folder; None means `BRAIN_CNN_MODEL`, else the bundle shipped with the
             package.
 
     Raises:

@@ -16,12 +16,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from brain_cnn.dataset.batches import prepare_all
 from brain_cnn.dataset.index import load_masks
 from brain_cnn.dataset.labelled import SPLITS, load_labelled
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.bundle import load_bundle
-from brain_cnn.training.fit_calibration import refit_calibration, train_and_val_only
+from brain_cnn.training.fit_calibration import refit_calibration
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bundle = load_bundle(args.bundle)
         print(f"Reading {args.data} ...", flush=True)
         data = load_labelled(args.data, args.split, args.protocol, seed=args.seed)
-        data = train_and_val_only(data)
+        data = data.subset(np.concatenate([data.split.train, data.split.val]))
         masks = {} if args.masks is None else load_masks(args.masks, data.records)
         labels = [record.label for record in data.records]
         own = [masks.get(record.path) for record in data.records] if masks else None

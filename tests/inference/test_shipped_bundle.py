@@ -155,7 +155,7 @@ def test_gradcam_example_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @needs_real_data
-def test_shipped_bundle_gives_the_published_protocol_numbers(metrics, protocol):
+def test_shipped_bundle_gives_the_published_protocol_numbers(bundle, metrics, protocol):
     records, _, output = protocol[1]["test"]
     probabilities = bundle.calibration.probabilities(output.logits)
     published = read_predictions(SHIPPED / metrics["protocol"]["predictions"]["ours"])

@@ -13,11 +13,7 @@ from brain_cnn.dataset.splits import Split
 from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.training.fit_calibration import (
-    CONFIDENT_SHARE,
-    refit_calibration,
-    train_and_val_only,
-)
+from brain_cnn.training.fit_calibration import CONFIDENT_SHARE, refit_calibration
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +25,10 @@ def drawn():
     split = Split("grouped", places[:36], places[36:48], places[48:], places, False, "drawn")
     data = LabelledData(records, [head for head, _ in heads], split)
     return data, [mask for _, mask in heads]
+
+
+def train_and_val_only(data):
+    return data.subset(np.concatenate([data.split.train, data.split.val]))
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,8 @@ def refitted(drawn, classifier, tmp_path_factory):
 
 def test_only_train_and_val_are_looked_at(drawn):
     data = train_and_val_only(drawn[0])
+    with pytest.raises(IndexError):
+        data.images[48]
     assert len(data.records) == len(data.images) == len(data.split.groups) == 48
     assert len(data.split.test) == 0
     assert data.records[data.split.val[0]].path == drawn[0].records[36].path

@@ -1,0 +1,11 @@
+"""Evaluate a model on labelled slices: `--help` lists the options."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from brain_cnn.evaluation.evaluate_command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
