@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from brain_cnn.inference.answer import SeriesAnswer
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.gate import Check
 from brain_cnn.render import words
 from brain_cnn.render.overlay import overlay, view_pixels
 from brain_cnn.render.words import SHORT_NAMES, Said, percent
@@ -99,12 +100,12 @@ def _curve(study: StudyDiagnosis, shown: Diagnosis) -> Curve:
     return Curve(names, study.evidence, shown.slice_index)
 
 
-def _check(check: dict[str, Any]) -> tuple[str, str, str, str]:
+def _check(check: Check) -> tuple[str, str, str, str]:
     return (
-        check["sentence"],
-        _number(check["value"]),
-        _number(check["limit"]),
-        "failed" if check["failed"] else "passed",
+        check.sentence,
+        _number(check.value),
+        _number(check.limit),
+        "failed" if check.failed else "passed",
     )
 
 
