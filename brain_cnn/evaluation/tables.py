@@ -65,7 +65,7 @@ def four_numbers(metrics: Metrics) -> str:
     )
 
 
-def sureness(metrics: Metrics) -> str:
+def uncertainty(metrics: Metrics) -> str:
     """Calibration, prediction sets and verdicts on the protocol test."""
     models = _models(metrics.get("sureness", {}))
     if not models:
@@ -222,7 +222,7 @@ def shortcuts(metrics: Metrics) -> str:
 
 TRUST_REGIONS: dict[str, Callable[[Metrics], str]] = {
     "four-numbers": four_numbers,
-    "sureness": sureness,
+    "sureness": uncertainty,
     "selective": selective,
     "external": external,
     "refusal": refusal,
