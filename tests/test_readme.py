@@ -156,6 +156,13 @@ def test_every_option_of_a_command_is_documented(command, document):
     assert documented == offered
 
 
+def test_every_key_of_the_page_is_documented():
+    keys = set(re.findall(r"<kbd>(.*?)</kbd>", read("templates/_keys.html")))
+    assert len(keys) > 20
+    documented = set(re.findall(r"`(\S+(?: [↑↓])?)`", read("docs/page.md").partition("## Keys")[2]))
+    assert keys <= documented
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
     text = read(document)
