@@ -45,7 +45,7 @@ def score_on_cluster(
         raise SettingsError(
             "no-dask",
             "--workers and --cluster need Dask distributed, which is not installed.",
-            "Install requirements-cluster.txt, or leave them out.",
+            "Install requirements-cluster.txt, or omit these options.",
         ) from error
     client, cluster = _connect(settings)
     try:
@@ -162,8 +162,8 @@ def _model(settings: JobSettings) -> Classifier:
 def _killed(item: Item, settings: JobSettings) -> Scored:
     error = ScanError(
         "killed-worker",
-        "Reading this file ended the process that read it, again and again.",
-        "Look at it apart from the others.",
+        "This file repeatedly ended the process that read it.",
+        "Judge it alone.",
     )
     return Scored(row_of(item, error, _model(settings).bundle))
 

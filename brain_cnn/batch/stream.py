@@ -164,7 +164,8 @@ class _Stream:
             raise
         except Exception as error:  # a fault of ours must not end a job of a week
             raise ScanError(
-                "internal-error", f"Reading this file failed by our fault: {type(error).__name__}."
+                "internal-error",
+                f"The program failed while it read this file: {type(error).__name__}.",
             ) from error
 
     def _take(self, file: _File) -> None:

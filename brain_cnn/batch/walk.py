@@ -166,7 +166,7 @@ class Opener:
             raise ScanError(
                 "file-too-large",
                 f"The file has {item.size:,} bytes; the limit is {self._limits.max_bytes:,}.",
-                "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+                "Export it at a smaller size: 1024 x 1024 pixels are enough for a slice.",
                 status=413,
             )
         if item.member < 0:
@@ -200,7 +200,8 @@ class Opener:
             ) from error
         except NotImplementedError as error:
             raise ScanError(
-                "unsupported-archive", "The ZIP archive is packed with a method that is not read."
+                "unsupported-archive",
+                "The ZIP archive uses a compression method that is not supported.",
             ) from error
         except Exception as error:  # a parser of foreign bytes may raise anything at all
             raise ScanError(

@@ -65,7 +65,7 @@ def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
         raise ScanError(
             "unsupported-archive",
-            "The ZIP archive is packed with a method that is not read.",
+            "The ZIP archive uses a compression method that is not supported.",
             "Pack it again with an ordinary program (method deflate).",
             status=415,
         )
@@ -75,7 +75,7 @@ def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits
         raise ScanError(
             "file-too-large",
             f"A file in the ZIP archive has {largest:,} bytes; the limit is {limits.max_bytes:,}.",
-            "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+            "Export it at a smaller size: 1024 x 1024 pixels are enough for a slice.",
             status=413,
         )
 

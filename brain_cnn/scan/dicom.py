@@ -132,7 +132,7 @@ def _require_image(dataset: Dataset) -> None:
         what = sop_class_name(dataset) or _directory(dataset) or "an unknown SOP class"
     raise ScanError(
         "not-an-image",
-        f"This DICOM file holds no picture that is read. Its kind is: {what}.",
+        f"This DICOM file holds no readable picture. Its kind is: {what}.",
         "Choose the files of an MR series.",
         status=415,
     )
@@ -217,7 +217,7 @@ def _through_palette(dataset: Dataset, stored: NDArray) -> NDArray:
         raise ScanError(
             "damaged-dicom",
             "The colour table of the DICOM file is damaged.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         ) from error
     if coloured.dtype != np.uint8:  # tables of 16 bits use their full range (PS3.3 C.7.6.3.1.6)
         coloured = (coloured.astype(np.float32) / 257.0).astype(np.uint8)

@@ -57,7 +57,7 @@ def whole_number(dataset: Dataset, keyword: str, default: int) -> int:
         raise ScanError(
             "damaged-dicom",
             f"The DICOM header holds no valid {keyword}.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         )
     return int(number)
 

@@ -72,7 +72,7 @@ def check_syntax(syntax: str) -> None:
     known = name if name != syntax and not name[:1].isdigit() else "one that is not in the standard"
     raise ScanError(
         "unsupported-syntax",
-        f"The DICOM file is compressed in a way that is not read: {known}.",
+        f"The DICOM file uses a compression that is not supported: {known}.",
         "Export it uncompressed (Explicit VR Little Endian), or as PNG.",
         status=415,
     )
@@ -128,7 +128,7 @@ def check_size(dataset: Dataset, limits: ScanLimits) -> tuple[int, int, int]:
         raise ScanError(
             "damaged-dicom",
             f"The DICOM header states {samples} samples of {bits} bits for a pixel.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         )
     limits.check_pixels(width, height)
     limits.check_slices(frames, width * height * frames)
@@ -162,7 +162,7 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: 
                     "damaged-dicom",
                     f"The DICOM header states {width} x {height} pixels, its compressed "
                     f"image {size[0]} x {size[1]}.",
-                    "Export it again from the program that it came from.",
+                    "Export it again from its original program.",
                 )
             if syntax in _JPEG_LS and not is_sound(encoded):
                 raise _undecodable(syntax)

@@ -32,8 +32,8 @@ class Busy(ServiceUnavailable):
 
     def __init__(self, code_name: str, retry_after: int) -> None:
         super().__init__(
-            "The server is busy: more files arrive than it can judge. Nothing of yours was kept. "
-            f"Please try again in {retry_after} second{'' if retry_after == 1 else 's'}.",
+            "The server is busy: more files arrive than it can judge. It kept nothing of your "
+            f"upload. Please try again in {retry_after} second{'' if retry_after == 1 else 's'}.",
             retry_after=retry_after,
         )
         self.code_name = code_name
