@@ -1,1 +1,1 @@
-"""What is familiar: the gate as it is served, and how it is fitted."""
+"""Is a picture like those that the model knows? The OOD gate and trust, and how to fit them."""

@@ -60,7 +60,7 @@ _RLE_SMALL = 4 * 1024 * 1024
 
 
 def check_syntax(syntax: str) -> None:
-    """Refuse a transfer syntax that no decoder here reads.
+    """Refuse a transfer syntax that no decoder here supports.
 
     Raises:
         ScanError: 415, with the syntax's name.
@@ -84,7 +84,7 @@ def read_frames(
     """Yield the stored values of each frame: (H, W), or (H, W, 3) RGB.
 
     Args:
-        dataset: with its pixel data, whose size `check_size` has let pass.
+        dataset: with its pixel data, whose size `check_size` has accepted.
         syntax: UID of its transfer syntax, one of `READ_SYNTAXES`.
 
     Raises:
@@ -115,7 +115,7 @@ def read_frames(
 
 
 def check_size(dataset: Dataset, limits: ScanLimits) -> tuple[int, int, int]:
-    """Return (width, height, frames) of the header, within the limits.
+    """Return (width, height, frames) of the header if they are within the limits.
 
     Raises:
         ScanError: 413 too large; 422 too small, or no valid size.
