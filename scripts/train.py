@@ -6,7 +6,7 @@
     python scripts/train.py --smoke
 
 --data takes a folder, a ZIP, an https:// link to a ZIP or a Google Drive share link. The run
-folder keeps everything; after a stop the same command with --resume continues.
+folder keeps everything of the run; the same command with --resume goes on after a stop.
 --smoke is a rehearsal of the whole run in about a minute: on a few images of --data, or
 without it on images drawn by code.
 """

@@ -1,4 +1,4 @@
-"""The whole job: list, skip files that have a row, score in chunks, write finished parts."""
+"""The whole job: walk, leave out what has its row, score in chunks, write finished parts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CHUNK_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class JobSettings:
-    """Settings of a job: input, model, output.
+    """What is scored, by what, and where to.
 
     Attributes:
         root: a folder, a ZIP or one file.
         out: folder of the results.
         model: the model folder; None means the shipped one.
         engine: "ncnn", "onnx" or "tensorflow".
-        coverage: target coverage of the prediction sets.
+        coverage: promise of the prediction sets.
         form: "parquet", "csv" or "jsonl".
         score: how files are judged.
         part_files: files in one part; a part also ends at 256 MiB of files.
@@ -50,10 +50,10 @@ class JobSettings:
 
 @dataclass(frozen=True)
 class JobResult:
-    """The content of the results folder after a job.
+    """What the folder of results holds after a job.
 
     Attributes:
-        files: rows, including those of earlier runs. errors: rows with an error among them.
+        files: rows, those of earlier runs too. errors: rows with an error among them.
         scored: files that this run judged. slices: slices that this run judged.
     """
 
@@ -83,20 +83,20 @@ def run_job(
     progress: TextIO | None = sys.stderr,
     told: Callable[[int], None] | None = None,
 ) -> JobResult:
-    """Score an archive, or the rest that an earlier run left.
+    """Score an archive, or what an earlier run left of it.
 
-    Every file gets exactly one row, however earlier runs ended. Batches are judged in
+    Every file gets exactly one row, in whatever way earlier runs ended. Batches are judged in
     threads, one more than there are cores; `load_classifier` holds NumPy's BLAS to one thread
     for that.
 
     Args:
-        progress: stream for the progress; None means none.
+        progress: where the progress goes; None means nowhere.
         told: called after each part with the number of files that this run has judged.
 
     Raises:
         BundleError: the model cannot be loaded.
-        SettingsError: a setting does not fit, or the results folder belongs to another job.
-        KeyboardInterrupt: stopped; the finished parts stay, and the same call continues.
+        SettingsError: a setting does not fit, or the folder of results is not of this job.
+        KeyboardInterrupt: stopped; the finished parts stay, and the same call goes on.
         OSError: the results cannot be written.
     """
     _check(settings)

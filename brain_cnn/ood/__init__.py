@@ -1,1 +1,1 @@
-"""Is a picture like those that the model knows? The OOD gate and trust, and how to fit them."""
+"""What is familiar: the gate as it is served, and how it is fitted."""

@@ -1,8 +1,8 @@
-"""Descriptors of a prepared slice's appearance, for the OOD gate.
+"""What a prepared slice looks like, in numbers: the familiarity gate's own eyes.
 
-The network's features describe its classes, and say little about a knee. These numbers
-describe how bright, fine, round and symmetric the picture is, and the direction of its edges.
-All come from a quarter-size copy, which costs little beside the network.
+The network's features say what it sees of its classes, which is little in a knee. These
+numbers say how bright, how fine, how round and how symmetric the picture is, and which way
+its edges run. All of it comes from a quarter-size copy: cheap beside the network.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def describe(tensors: NDArray[np.floating]) -> NDArray[np.float32]:
         tensors: float (N, S, S, 1) in 0..1, as `prepare` makes them.
 
     Returns:
-        float32 (N, NUMBERS); NaN in gives NaN out, which every check refuses.
+        float32 (N, NUMBERS); NaN in gives NaN out, which no check lets pass.
     """
     if not len(tensors):
         return np.zeros((0, NUMBERS), np.float32)

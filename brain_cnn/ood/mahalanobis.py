@@ -1,4 +1,4 @@
-"""The first check of the OOD gate: the network's features against those of its training.
+"""The first check of familiarity: the network's features against those of its training.
 
 Mahalanobis distance to the nearest class centre (Lee et al. 2018): centres and spread from
 the training slices, the limit from `val`.

@@ -1,7 +1,7 @@
-"""Drawings of other things than heads: limbs, trunks, hands, scenes, patterns, pages.
+"""Drawings of what is no head: limbs, trunks, hands, scenes, patterns, pages.
 
-Negatives for the OOD gate (`outliers`). Code alone draws them, without a picture of a person
-or patient. A maker takes a random generator and returns uint8.
+Negatives for the familiarity gate (`strangers`), each drawn by code alone: no picture of a
+person or patient stands behind them. A maker takes a random generator and returns uint8.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Synthetic pictures that are no brain MRI: what the gate learns to refuse.
+"""Pictures that are no brain MRI, made for nothing: what the gate learns to refuse.
 
-Three kinds; none is stored or shipped:
+Three kinds, none of which is stored or shipped:
 
 - heads spoiled: parts, stretched, inverted and shuffled heads, sheets of several heads;
 - heads turned into something like a CT: a saturated ring around flat grey;
 - drawings: limbs, trunks, hands, photograph-like heaps of shapes, textures, charts, text.
 
-Each is a grey picture as a person might upload it, and is prepared like an upload.
+Every one is a grey picture as a person might upload it; it is prepared as an upload is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def make_strangers(
         rng: the same state makes the same pictures.
 
     Returns:
-        `count` pictures uint8 (h, w), and the kind of each ("part", "limb", ...).
+        `count` pictures uint8 (h, w), and what each of them is ("part", "limb", ...).
     """
     names = list(_MAKERS)
     weights = np.array([weight for _, weight in _MAKERS.values()], dtype=float)

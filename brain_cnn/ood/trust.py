@@ -1,7 +1,7 @@
-"""Trust, a selective-prediction score: would a label hold if the slice came from another source?
+"""Whether a label may be called confident: would it hold, had the slice another source?
 
 A probability that is calibrated on slices of the same scanners says little about others.
-Three things must support a label, and the weakest one counts:
+Three things must speak for a label, and the weakest one counts:
 
 - a logistic regression that tells right labels from wrong ones on val slices whose source was
   changed: other contrasts and textures, tumours laid into heads without one (`trusting`). It
@@ -9,7 +9,7 @@ Three things must support a label, and the weakest one counts:
 - the look of the slice (`describe`) must be that of the source which the label was learned
   from: tumours and normals come from different ones, and a tumour that looks like a picture
   of the normals' source is where such a model goes wrong;
-- all checks of the OOD gate together must find it common, more than the gate itself requires.
+- all checks of familiarity together must find it common, more so than the gate asks.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _ODD_RANKS = 3.0
 
 @dataclass(frozen=True)
 class Trust:
-    """The fitted trust of a label, and the limit that a confident one must reach.
+    """What trusts a label, and the limit from which on it may be confident.
 
-    Trust is the share of val slices with no more trust than this one.
+    Trust is a share of val slices: how many are trusted no more than this one.
 
     Attributes:
         mean, scale: float (F,), of the inputs (`trust_inputs`).
@@ -48,7 +48,7 @@ class Trust:
         source_quantiles: float (4, 201), by label named, how much the look of val slices
             speaks for the label's source.
         odd_quantiles: float (201,), `oddness` of the val slices.
-        limit: trust in 0..1 that a confident label must reach.
+        limit: trust in 0..1 from which on a label may be confident.
     """
 
     mean: Floats
@@ -63,7 +63,7 @@ class Trust:
     def of(
         self, inputs: Floats, looks: Floats, excess: Floats, labels: NDArray[np.integer]
     ) -> Floats:
-        """Return the trust (N,) in 0..1; 0 if an input is NaN.
+        """Return the trust (N,) in 0..1; 0 where an input is no number.
 
         Args:
             inputs: float (N, F), of `trust_inputs`.
@@ -89,17 +89,17 @@ class Trust:
         return scaled @ self.weights[:-1] + self.weights[-1]
 
     def speaks(self, looks: Floats, labels: NDArray[np.integer]) -> Floats:
-        """Return how much the appearance (N, K) supports the source of the label."""
+        """Return how much the look (N, K) speaks for the source of the label named."""
         tumours = looks @ self.source[:-1] + self.source[-1]
         return np.where(np.asarray(labels) == _NONE, -tumours, tumours)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """Return the arrays that `from_arrays` reads."""
+        """Return what `from_arrays` takes."""
         return {f"trust_{name}": np.asarray(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Trust | None:
-        """Read the result of `arrays`; None if it is missing (an older model).
+        """Return what `arrays` gave; None where there is nothing of it (an older model).
 
         Raises:
             KeyError: a part is missing.
@@ -138,7 +138,7 @@ def trust_inputs(
     distances: NDArray[np.floating],
     excess: NDArray[np.floating],
 ) -> Floats:
-    """Return the inputs of the trust of a label: float64 (N, F).
+    """Return what a label is judged by: float64 (N, F).
 
     Args:
         logits: float (N, 4), over the temperature.

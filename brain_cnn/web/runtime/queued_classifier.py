@@ -14,7 +14,7 @@ from brain_cnn.web.runtime.trace import Trace, trace_or_none
 
 
 class ServedClassifier(Classifier):
-    """Takes an engine slot whenever a request judges something, so that no view can forget it."""
+    """Takes an engine slot for everything that a request judges, so that no view can forget."""
 
     def classify_study(
         self,
@@ -24,7 +24,7 @@ class ServedClassifier(Classifier):
         plane: str = "axial",
         progress: Progress | None = None,
     ) -> StudyDiagnosis:
-        """Like the base; also raises `Busy`."""
+        """As the base; raises `Busy` too."""
         _take_slot()
         return super().classify_study(data, force=force, plane=plane, progress=progress)
 
@@ -36,7 +36,7 @@ class ServedClassifier(Classifier):
         plane: str = "axial",
         progress: Progress | None = None,
     ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
-        """Like the base; also raises `Busy`."""
+        """As the base; raises `Busy` too."""
         _take_slot()
         return super().classify_together(files, force=force, plane=plane, progress=progress)
 
@@ -48,7 +48,7 @@ class ServedClassifier(Classifier):
         read_seconds: float = 0.0,
         progress: Progress | None = None,
     ) -> StudyDiagnosis:
-        """Like the base; also adds the verdict to the request's trace."""
+        """As the base, and the verdict goes to the request's trace."""
         study = super().judge_scan(scan, force=force, read_seconds=read_seconds, progress=progress)
         trace = _served_trace()
         if trace is not None:
@@ -59,7 +59,7 @@ class ServedClassifier(Classifier):
     def classify_scan(
         self, scan: Scan, read_seconds: float = 0.0, progress: Progress | None = None
     ) -> list[Diagnosis]:
-        """Like the base; also adds the durations to the request's trace."""
+        """As the base, and the durations go to the request's trace."""
         _take_slot()
         diagnoses = super().classify_scan(scan, read_seconds, progress)
         trace = _served_trace()
@@ -72,7 +72,7 @@ class ServedClassifier(Classifier):
 
 
 def _served_trace() -> Trace | None:
-    """Return the trace of a request that takes slots, else None (no request, health check)."""
+    """Return the trace of a request that somebody waits for; None outside, and for health."""
     trace = trace_or_none()
     return trace if trace is not None and trace.takes_slots else None
 
