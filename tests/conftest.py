@@ -21,9 +21,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.inference.bundle import load_bundle, write_bundle_json
-from brain_cnn.inference.calibration import COVERAGES, Calibration, Familiarity
+from brain_cnn.inference.calibration import COVERAGES, Calibration
 from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
@@ -83,7 +84,7 @@ def refusing(classifier):
     size = classifier.engine.run(
         np.zeros((1, classifier.bundle.input_size, classifier.bundle.input_size, 1), np.float32)
     ).features.shape[1]
-    gate = Familiarity(np.zeros((len(LABELS), size)), np.eye(size), np.linspace(0, 1, 201), -1.0)
+    gate = FeatureGate(np.zeros((len(LABELS), size)), np.eye(size), np.linspace(0, 1, 201), -1.0)
     return recalibrated(classifier, Calibration(1.0, dict.fromkeys(COVERAGES, 0.0), gate))
 
 

@@ -4,8 +4,9 @@
 in the middle, for one process; `cluster` spreads the same stream over Dask workers.
 """
 
-from brain_cnn.batch.job import JobResult, JobSettings, run_job
+from brain_cnn.batch.job import JobResult, run_job
 from brain_cnn.batch.parts import read_rows
+from brain_cnn.batch.settings import JobSettings
 from brain_cnn.batch.stream import ScoreSettings, score
 from brain_cnn.batch.walk import Item, walk
 

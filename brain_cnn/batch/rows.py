@@ -9,6 +9,7 @@ from brain_cnn.errors import ScanError
 from brain_cnn.inference.bundle import Bundle
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.ood.gate import Check
 from brain_cnn.render.study_json import trust_json
 
 Row = dict[str, Any]
@@ -112,5 +113,5 @@ def slice_rows(item: Item, result: StudyDiagnosis | ScanError) -> list[Row]:
     ]
 
 
-def _failed(reasons: tuple[dict[str, Any], ...]) -> str | None:
-    return "+".join(check["check"] for check in reasons if check["failed"]) or None
+def _failed(reasons: tuple[Check, ...]) -> str | None:
+    return "+".join(check.check for check in reasons if check.failed) or None

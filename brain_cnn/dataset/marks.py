@@ -112,7 +112,7 @@ def score_marks(
 
     Args:
         records: N images. copy_groups: (N,), found from their pixels.
-        suspects: as `find_suspects` gives them, `path` and `kind` are read.
+        suspects: as `audit_labels` gives them, `path` and `kind` are read.
         conflicts: paths of each picture that was found under more than one label.
         protocol: the CSV; the column `suspect` holds a word where a picture is marked.
 

@@ -17,16 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brain_cnn.dataset import index
-from brain_cnn.dataset.labelled import (
-    SPLITS,
-    JudgedSlices,
-    LabelledData,
-    judge,
-    load_labelled,
-    measure_localisation,
-    true_labels,
-)
+from brain_cnn.dataset.labelled import SPLITS, LabelledData, load_labelled, true_labels
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.evaluation.figure_sets import (
     choose_examples,
@@ -34,9 +28,14 @@ from brain_cnn.evaluation.figure_sets import (
     save_number_figures,
 )
 from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE, format_interval, format_table
+from brain_cnn.evaluation.models import EvaluatedModel
 from brain_cnn.evaluation.predictions import evaluate_file, write_predictions
+from brain_cnn.evaluation.sections import evaluate_localisation, take_masked
 from brain_cnn.inference.bundle import Bundle, load_bundle
-from brain_cnn.inference.engines import ENGINES, Engine, make_engine
+from brain_cnn.inference.engines import ENGINES, make_engine
+from brain_cnn.inference.predictor import Predictor
+from brain_cnn.preprocess import prepare
+from brain_cnn.scan.types import Slice
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,9 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         positions = getattr(data.split, args.part)
         print(f"Split {data.split.name}: {data.split.sentence}")
         engine = make_engine(bundle, args.engine, args.threads)
-        result = _evaluate(args, bundle, engine, data, positions)
+        model = EvaluatedModel(Predictor(engine.run, bundle.input_size), bundle.calibration)
+        result = _evaluate(args, bundle, model, data, positions)
         if args.masks is not None:
-            result["localisation"] = _localise(args, bundle, engine, data)
+            result["localisation"] = _localise(args, model, data)
             if args.record:
                 _record(bundle.path, "localisation", result["localisation"])
         _write_json(args.out / "metrics.json", result)
@@ -67,18 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(
-    args: argparse.Namespace, bundle: Bundle, engine: Engine, data: LabelledData, positions: Any
+    args: argparse.Namespace,
+    bundle: Bundle,
+    model: EvaluatedModel,
+    data: LabelledData,
+    positions: Any,
 ) -> dict[str, Any]:
     pixels = [data.images[i] for i in positions]
     truth = true_labels(data, positions)
-    print(f"Judging {len(pixels)} slices ({args.part}) ...", flush=True)
-    judged = judge(engine, bundle.calibration, pixels, bundle.input_size)
+    print(f"Predicting {len(pixels)} slices ({args.part}) ...", flush=True)
+    probabilities = model.predict([Slice(one) for one in pixels]).probabilities
     table = args.out / "predictions.csv"
     write_predictions(
         table,
         [data.records[i].path for i in positions],
         truth,
-        judged.probabilities,
+        probabilities,
         [data.split.groups[i] for i in positions],
     )
     evaluated = evaluate_file(table, seed=args.seed)
@@ -86,8 +90,8 @@ def _evaluate(
     print()
     print(format_table({bundle.name: evaluated}, reference))
     title = f"{bundle.name}, {args.split} {args.part}"
-    save_number_figures(args.out, args.split, truth, judged.probabilities, title)
-    _draw_examples(args, judged, pixels, truth)
+    save_number_figures(args.out, args.split, truth, probabilities, title)
+    _draw_examples(args, model, pixels, truth, probabilities)
     return {
         "split": data.split.name,
         "part": args.part,
@@ -100,27 +104,31 @@ def _evaluate(
 
 
 def _draw_examples(
-    args: argparse.Namespace, judged: JudgedSlices, pixels: list[Any], truth: Any
+    args: argparse.Namespace,
+    model: EvaluatedModel,
+    pixels: list[Any],
+    truth: Any,
+    probabilities: Any,
 ) -> None:
-    called = judged.probabilities.argmax(axis=1)
+    called = probabilities.argmax(axis=1)
     chosen = choose_examples(truth, called, each=2, seed=args.seed)
+    prepared = [prepare(pixels[i], model.size) for i in chosen]
+    heat = model.heat(np.stack([one.tensor for one in prepared]), called[chosen].tolist())
     save_image_figures(
         args.out,
         args.split,
         [pixels[i] for i in chosen],
         truth[chosen],
-        judged.probabilities[chosen],
-        [judged.heatmap(i, int(called[i])) for i in chosen],
+        probabilities[chosen],
+        [one.to_slice(grid) for one, grid in zip(prepared, heat, strict=True)],
     )
 
 
 def _localise(
-    args: argparse.Namespace, bundle: Bundle, engine: Engine, data: LabelledData
+    args: argparse.Namespace, model: EvaluatedModel, data: LabelledData
 ) -> dict[str, Any]:
-    masks = index.load_masks(args.masks, data.records)
-    summary = measure_localisation(
-        engine, bundle.calibration, bundle.input_size, data, masks, seed=args.seed
-    )
+    part = take_masked(data, index.load_masks(args.masks, data.records), model.size)
+    summary = evaluate_localisation(model, part, "val tumours with masks", seed=args.seed)
     print(
         f"Heatmap of the true class on {summary['n']} val tumours: "
         f"peak on the tumour {format_interval(summary['pointing'])}, "

@@ -88,11 +88,11 @@ def inspect(
     found = report.data_report(records, images, unreadable, groups, split)
     suspects = []
     if options.suspects > 0:
-        from brain_cnn.evaluation.label_audit import find_suspects
+        from brain_cnn.evaluation.label_audit import audit_labels
 
         labels = [record.label for record in records]
         names = [record.path for record in records]
-        suspects = find_suspects(images, labels, names, groups, options.suspects)
+        suspects = audit_labels(images, labels, names, groups, options.suspects)
     score = None
     if options.score:
         score = marks.score_marks(

@@ -24,15 +24,14 @@ import numpy as np
 
 from brain_cnn.dataset import copies
 from brain_cnn.dataset.index import load_masks
-from brain_cnn.dataset.labelled import LabelledData, load_labelled
+from brain_cnn.dataset.labelled import LabelledData, load_labelled, true_labels
 from brain_cnn.errors import BrainCnnError, SettingsError
-from brain_cnn.evaluation import external, trust_figures
-from brain_cnn.evaluation import measures as measuring
+from brain_cnn.evaluation import external, sections, trust_figures
 from brain_cnn.evaluation.figures import save_figure
 from brain_cnn.evaluation.metrics import format_interval
+from brain_cnn.evaluation.models import EvaluatedModel, KerasModel, ServedModel
 from brain_cnn.evaluation.shortcuts import shortcut_audit
 from brain_cnn.inference.classifier import load_classifier
-from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge
 
 
 class Measurement:
@@ -40,35 +39,35 @@ class Measurement:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.ours = BundleJudge(load_classifier(args.model, threads=args.threads))
-        self.out: Path = args.out or self.ours.classifier.bundle.path
+        self.ours = ServedModel(load_classifier(args.model, threads=args.threads))
+        self.out: Path = args.out or self.ours.bundle.path
 
     @cached_property
     def data(self) -> LabelledData:
         return load_labelled(self._need("data"), "protocol", Path(self._need("protocol")))
 
     @cached_property
-    def judges(self) -> dict[str, BundleJudge | KerasJudge]:
-        judges: dict[str, BundleJudge | KerasJudge] = {"ours": self.ours}
+    def models(self) -> dict[str, ServedModel | KerasModel]:
+        models: dict[str, ServedModel | KerasModel] = {"ours": self.ours}
         if self.args.baseline is not None:
             import keras
 
-            model = keras.saving.load_model(self.args.baseline, compile=False)
-            judges["baseline"] = measuring.keras_judge(model, self.data)
-        return judges
+            baseline = keras.saving.load_model(self.args.baseline, compile=False)
+            models["baseline"] = sections.calibrated_keras_model(baseline, self.data)
+        return models
 
     @cached_property
-    def test(self) -> measuring.Part:
+    def test(self) -> sections.Part:
         positions = self.data.split.test
-        chosen = measuring.spread_out(len(positions), self.args.limit)
-        return measuring.take(self.data, positions[chosen])
+        chosen = sections.spread_out(len(positions), self.args.limit)
+        return sections.take(self.data, positions[chosen])
 
     @cached_property
     def masks(self) -> dict[str, Any]:
         return load_masks(self._need("masks"), self.data.records)
 
-    def masked(self, judge: Judge, limit: int | None) -> measuring.MaskedPart:
-        return measuring.take_masked(self.data, self.masks, judge.size, limit)
+    def masked(self, model: EvaluatedModel, limit: int | None) -> sections.MaskedPart:
+        return sections.take_masked(self.data, self.masks, model.size, limit)
 
     def _need(self, name: str) -> str:
         value = getattr(self.args, name)
@@ -81,27 +80,27 @@ class Measurement:
 
     def sureness(self) -> dict[str, Any]:
         """Calibration, prediction sets, verdicts and selective prediction on protocol test."""
-        sections = {}
-        for name, judge in self.judges.items():
-            section = measuring.measure_sureness(judge, self.test, "protocol test")
-            sections[name] = section
+        found = {}
+        for name, model in self.models.items():
+            section = sections.evaluate_uncertainty(model, self.test, "protocol test")
+            found[name] = section
             print(f"  {name}: ECE {format_interval(section['ece'])}, sets of 0.95 "
                   f"{format_interval(section['coverage']['0.95']['all']['coverage'])}")  # fmt: skip
             figure = trust_figures.reliability_diagram(section, f"protocol test, {name}")
             self._save(figure, f"reliability_{name}")
-        curves = {name: section["selective"] for name, section in sections.items()}
+        curves = {name: section["selective"] for name, section in found.items()}
         self._save(trust_figures.selective_curves(curves, "protocol test"), "selective_protocol")
-        return sections
+        return found
 
     def external(self) -> dict[str, Any]:
         """Other scanners, by weighting."""
         data = external.read_external(self._need("external"))
         pictures = [one.pixels for one in data.slices]
         groups = copies.find_lookalikes(pictures, copies.find_copies(pictures))
-        sections = {}
-        for name, judge in self.judges.items():
-            sections[name] = external.measure_external(judge.say(data.slices), data, groups)
-            for weighting, row in sections[name]["weightings"].items():
+        found = {}
+        for name, model in self.models.items():
+            found[name] = external.evaluate_external(model.predict(data.slices), data, groups)
+            for weighting, row in found[name]["weightings"].items():
                 print(
                     f"  {name}, {weighting}: balanced accuracy "
                     f"{format_interval(row['balanced_accuracy'])}, confidently missed "
@@ -109,19 +108,19 @@ class Measurement:
                     f"{format_interval(row['answered'])}, of these right "
                     f"{format_interval(row['accuracy_of_confident'])}"
                 )
-        ours = sections["ours"]["weightings"]
+        ours = found["ours"]["weightings"]
         curves = {name: row["selective"] for name, row in ours.items()}
         title = f"other scanners ({external.DEVELOPMENT})"
         self._save(trust_figures.selective_curves(curves, title), "selective_external")
-        return sections
+        return found
 
     def refusal(self) -> dict[str, Any]:
         """What is no brain MRI, against the protocol test; the baseline has no gate."""
         named = list(external.read_pictures(self._need("not_brain")))
-        strangers = self.ours.say([one for _, one in named])
-        test = self.ours.say(self.test.slices)
-        section = external.measure_refusal(
-            strangers, [name for name, _ in named], test, self.test.groups
+        outliers = self.ours.predict([one for _, one in named])
+        test = self.ours.predict(self.test.slices)
+        section = external.evaluate_refusal(
+            outliers, [name for name, _ in named], test, self.test.groups
         )
         for key in ("refused", "accepted", "auroc"):
             print(f"  {key} {format_interval(section[key])}")
@@ -129,55 +128,53 @@ class Measurement:
 
     def corrupted(self) -> dict[str, Any]:
         """Six corruptions in five severities on protocol test."""
-        sections = {}
-        for name, judge in self.judges.items():
+        found = {}
+        for name, model in self.models.items():
             print(f"  {name}")
-            sections[name] = measuring.measure_corrupted(
-                judge, self.test, "protocol test, 6 corruptions x 5 severities"
+            found[name] = sections.evaluate_corrupted(
+                model, self.test, "protocol test, 6 corruptions x 5 severities"
             )
-            print(f"  mean {format_interval(sections[name]['mean'])}")
-        figure = trust_figures.corruption_curves(sections, "protocol test, corrupted")
+            print(f"  mean {format_interval(found[name]['mean'])}")
+        figure = trust_figures.corruption_curves(found, "protocol test, corrupted")
         self._save(figure, "corrupted")
-        return sections
+        return found
 
     def localisation(self) -> dict[str, Any]:
         """Pointing game and energy on the val masks."""
-        sections = {}
-        for name, judge in self.judges.items():
-            part = self.masked(judge, self.args.limit)
-            section = measuring.measure_localisation(judge, part, "val tumours with masks")
-            sections[name] = section
+        found = {}
+        for name, model in self.models.items():
+            part = self.masked(model, self.args.limit)
+            section = sections.evaluate_localisation(model, part, "val tumours with masks")
+            found[name] = section
             print(f"  {name}: peak on the tumour {format_interval(section['pointing'])}, "
                   f"energy ratio {format_interval(section['energy_ratio'], 2)}")  # fmt: skip
-        return sections
+        return found
 
     def faithfulness(self) -> dict[str, Any]:
         """Deletion, insertion, weight randomisation, tumour removed, on val tumours."""
-        sections = {}
-        for name, judge in self.judges.items():
-            part = self.masked(judge, self.args.limit or self.args.faithfulness_slices)
-            twin = measuring.randomised_twin(judge)
+        found = {}
+        for name, model in self.models.items():
+            part = self.masked(model, self.args.limit or self.args.faithfulness_slices)
+            twin = model.with_random_weights()
             protocol = "val tumours with masks, evenly chosen"
-            section = measuring.measure_faithfulness(judge, twin, part, protocol)
-            sections[name] = section
+            section = sections.evaluate_faithfulness(model, twin, part, protocol)
+            found[name] = section
             curves = section["deletion_insertion"]
             print(f"  {name}: deletion gain {format_interval(curves['deletion_gain'])}, "
                   f"insertion gain {format_interval(curves['insertion_gain'])}")  # fmt: skip
-        figure = trust_figures.deletion_insertion_curves(sections, "val tumours")
+        figure = trust_figures.deletion_insertion_curves(found, "val tumours")
         self._save(figure, "deletion_insertion")
-        return sections
+        return found
 
     def shortcuts(self) -> dict[str, Any]:
         """What a decision tree makes of size, border and histogram."""
         split = self.data.split
-        parts = {name: getattr(split, name) for name in ("train", "val", "test")}
-        keep = np.concatenate(list(parts.values()))
-        place = {int(old): new for new, old in enumerate(keep)}
+        data = self.data.subset(np.concatenate([split.train, split.val, split.test]))
         return shortcut_audit(
-            [self.data.images[i] for i in keep],
-            measuring.true_labels(self.data, keep),
-            {name: np.array([place[int(i)] for i in part]) for name, part in parts.items()},
-            np.asarray(split.groups)[keep],
+            data.images,
+            true_labels(data, np.arange(len(data.images))),
+            {name: getattr(data.split, name) for name in ("train", "val", "test")},
+            data.split.groups,
             self.ours.size,
         )
 
@@ -208,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         names = _chosen(args.only)
         measurement = Measurement(args)
-        bundle = measurement.ours.classifier.bundle
+        bundle = measurement.ours.bundle
         print(f"Model {bundle.name} {bundle.version} ({bundle.sha256[:12]}).", flush=True)
         for name in names:
             measure, key, by_network = SECTIONS[name]

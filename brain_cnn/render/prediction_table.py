@@ -52,7 +52,7 @@ def as_row(path: Path, result: StudyDiagnosis | ScanError, files: int = 1) -> di
         "coverage": result.coverage,
         "familiar": result.familiar,
         "familiarity": telling.familiarity,
-        "reasons": list(telling.reasons),
+        "reasons": [check.as_dict() for check in telling.reasons],
         **trust_json(result),
         "forced": result.forced,
         "scan": scan_json(scan),

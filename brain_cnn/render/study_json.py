@@ -94,7 +94,7 @@ def said_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "coverage": diagnosis.coverage,
         "familiar": diagnosis.familiar,
         "familiarity": diagnosis.familiarity,
-        "reasons": list(diagnosis.reasons),
+        "reasons": [check.as_dict() for check in diagnosis.reasons],
         **trust_json(diagnosis),
         "verdict": diagnosis.verdict,
         "verdict_reason": diagnosis.verdict_reason,
