@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration
@@ -106,16 +106,22 @@ def load_bundle(path: Path | None = None) -> Bundle:
     )
 
 
+class Origin(NamedTuple):
+    """Where a bundle came from, as `bundle.json` keeps it.
+
+    Attributes:
+        training: settings of the run.
+        data: fingerprint and split of the data set.
+        versions: of Python and the packages.
+    """
+
+    training: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+
+
 def write_bundle_json(
-    path: Path,
-    *,
-    name: str,
-    version: str,
-    input_size: int,
-    files: list[str],
-    training: dict[str, Any],
-    data: dict[str, Any],
-    versions: dict[str, str],
+    path: Path, *, name: str, version: str, input_size: int, files: list[str], origin: Origin
 ) -> None:
     """Write bundle.json into `path`, last of all its files.
 
@@ -124,7 +130,7 @@ def write_bundle_json(
         name, version: what the model calls itself.
         input_size: side of the network's input, pixels.
         files: names inside `path` whose SHA-256 is recorded and checked at every load.
-        training: settings of the run. data: fingerprint and split. versions: of packages.
+        origin: where the bundle came from.
 
     Raises:
         BundleError: a file is missing, or one that every bundle needs is not listed.
@@ -141,9 +147,7 @@ def write_bundle_json(
         "input_size": input_size,
         "preprocess_version": PREPROCESS_VERSION,
         "files": {file: _sha256(path / file) for file in sorted(files)},
-        "training": training,
-        "data": data,
-        "versions": versions,
+        **origin._asdict(),
     }
     _write_info(path, info)
 

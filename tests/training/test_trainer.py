@@ -1,7 +1,7 @@
 """Promises of the training run: it learns, repeats, resumes, and survives Ctrl-C."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,14 @@ from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
+from brain_cnn.training.checkpoint import Checkpoint
 from brain_cnn.training.losses import guidance_loss
 from brain_cnn.training.network import forget_notumor
+from brain_cnn.training.optimisation import build, learning_rate, make_repeatable
 from brain_cnn.training.run_folder import RunFolder
 from brain_cnn.training.settings import BASELINE, TrainSettings
-from brain_cnn.training.trainer import (
-    build,
-    fit,
-    learning_rate,
-    make_repeatable,
-    predict_outputs,
-)
+from brain_cnn.training.trainer import fit
+from brain_cnn.training.validation import predict_prepared
 
 SETTINGS = TrainSettings(epochs=4, epoch_images=64, size=64, small_size=48, batch=16, patience=9)
 
@@ -45,7 +42,7 @@ def _parts(data: PreparedData) -> tuple[np.ndarray, np.ndarray]:
 def _run(data: PreparedData, folder: Path, **more: Any) -> tuple[list[dict[str, Any]], Any]:
     make_repeatable(0)
     model = fit(data, *_parts(data), SETTINGS, RunFolder(folder), **more)
-    return RunFolder(folder).rows(), predict_outputs(model, data.images, 64)["logits"]
+    return RunFolder(folder).rows(), predict_prepared(model, data.images, 64).logits
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +101,11 @@ def test_the_run_folder_holds_what_a_person_looks_for(whole: Any) -> None:
     ):
         assert (folder / name).stat().st_size > 0
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    assert not list(folder.glob("*.part"))
-    assert json.loads((folder / "state.json").read_text())["epoch"] == 3
+    assert not list(folder.glob("*part*"))
+    checkpoint = Checkpoint.load(folder)
+    assert checkpoint is not None and checkpoint.epoch == 3
+    saved = json.loads((folder / "settings.json").read_text())
+    assert saved == json.loads(json.dumps(asdict(SETTINGS))) == checkpoint.settings
 
 
 def test_the_averaged_weights_are_what_is_saved(data: PreparedData, whole: Any) -> None:
@@ -113,7 +113,7 @@ def test_the_averaged_weights_are_what_is_saved(data: PreparedData, whole: Any) 
     folder, rows, _ = whole
     _, val = _parts(data)
     model = keras.models.load_model(folder / "last.keras")
-    logits = predict_outputs(model, data.images[val], 64)["logits"]
+    logits = predict_prepared(model, data.images[val], 64).logits
     accuracy = (logits.argmax(axis=1) == data.labels[val]).mean()
     assert float(rows[-1]["val_accuracy"]) == pytest.approx(accuracy)
 
@@ -222,7 +222,9 @@ def test_the_network_started_from_keeps_its_share_of_the_result(
     few = replace(SETTINGS, epochs=1, small_share=0.0, keep="last", start_share=0.25)
     run = RunFolder(tmp_path / "run")
     mixed = fit(data, everything, everything, few, run, start=start)
-    learned = run.load_best([])
+    checkpoint = run.load()
+    assert checkpoint is not None and checkpoint.best is not None
+    learned = checkpoint.best.weights
     moved = 0.0
     for first, last, weight in zip(start.get_weights(), learned, mixed.get_weights(), strict=True):
         np.testing.assert_allclose(weight, 0.25 * first + 0.75 * last, atol=1e-6)
