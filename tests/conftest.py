@@ -20,7 +20,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.inference.bundle import Origin, load_bundle, write_bundle_json
+from brain_cnn.inference.bundle import BundleOrigin, load_bundle, write_bundle_json
 from brain_cnn.inference.calibration import COVERAGES, Calibration
 from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.labels import LABELS
@@ -184,7 +184,7 @@ def rebuild(folder, calibration):
         version="0",
         input_size=size,
         files=files,
-        origin=Origin({}, {}, {}),
+        origin=BundleOrigin(),
     )
 
 

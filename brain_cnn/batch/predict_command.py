@@ -26,15 +26,17 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from brain_cnn.errors import BrainCnnError, BundleError, ScanError
+from brain_cnn.inference.answer import Answer, SeriesAnswer
 from brain_cnn.inference.classifier import Classifier, Progress, load_classifier
 from brain_cnn.inference.engines import ENGINES
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER
 from brain_cnn.render.overlay import encode_png, overlay
 from brain_cnn.render.prediction_table import as_row, print_table, write_csv
-from brain_cnn.scan import PLANES, main_series, read_files
+from brain_cnn.scan import PLANES
 from brain_cnn.scan.sniff import sniff
 
 _OF_ARCHIVES = ("format", "slices", "workers", "cluster", "readers", "part_files", "quiet")
@@ -63,13 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = []
     failed = False
     for place, paths in enumerate(group_series(find_files(options.inputs))):
-        for path, result in judge(model, paths, options):
+        for path, result, others in judge(model, paths, options):
             failed |= isinstance(result, ScanError)
             if options.overlays and isinstance(result, StudyDiagnosis):
                 # Numbered, since two folders may hold files of one name.
                 target = options.overlays / f"{place:05d}_{path.stem}_{result.label}.png"
                 target.write_bytes(encode_png(overlay(result.most_telling, result.label)))
-            rows.append(as_row(path, result, len(paths)))
+            rows.append(as_row(path, result, len(paths), others))
     if options.json:
         print(json.dumps({"results": rows, "disclaimer": DISCLAIMER}, indent=2))
     elif options.csv:
@@ -159,12 +161,17 @@ def series_of(path: Path) -> str:
         return ""
 
 
-Result = tuple[Path, StudyDiagnosis | ScanError]
+class Row(NamedTuple):
+    """The answer for a file or series, or why there is none, and the other series in it."""
+
+    path: Path
+    result: StudyDiagnosis | ScanError
+    others: Sequence[SeriesAnswer] = ()
 
 
-def judge(model: Classifier, paths: list[Path], options: argparse.Namespace) -> list[Result]:
+def judge(model: Classifier, paths: list[Path], options: argparse.Namespace) -> list[Row]:
     """Judge the files of one series (or one file): a row for the whole, one for each failure."""
-    failed: list[Result] = []
+    failed: list[Row] = []
     readable: list[Path] = []
     files: list[bytes] = []
     for path in paths:
@@ -173,21 +180,21 @@ def judge(model: Classifier, paths: list[Path], options: argparse.Namespace) -> 
             readable.append(path)
         except OSError as error:
             sentence = f"The file cannot be opened ({error.strerror})."
-            failed.append((path, ScanError("unreadable", sentence)))
+            failed.append(Row(path, ScanError("unreadable", sentence)))
     if not files:
         return failed
-    found, problems = read_files(files, limits=model.limits, plane=options.plane)
-    failed += [(readable[place], error) for place, error in sorted(problems.items())]
-    if not found:
+    answer = model.classify_together(
+        files, force=options.force, plane=options.plane, progress=show_progress(readable[0])
+    )
+    failed += [Row(readable[place], error) for place, error in sorted(answer.problems.items())]
+    if not answer.series:
         return failed
     try:
-        # A file with several series answers for the largest, and says so in its notes.
-        study = model.judge_scan(
-            main_series(found).scan, force=options.force, progress=show_progress(readable[0])
-        )
-        return [(readable[0], study), *failed]
+        # Without the problems: they have their own rows.
+        part = answer.of_series(Answer(answer.series, {}).main())
+        return [Row(readable[0], part.study, part.others), *failed]
     except ScanError as error:
-        return [(readable[0], error), *failed]
+        return [Row(readable[0], error), *failed]
 
 
 def show_progress(path: Path) -> Progress | None:

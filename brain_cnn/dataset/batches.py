@@ -40,7 +40,7 @@ class PreparedData:
         images: uint8 (N, S, S); 0..255 stands for the tensor's 0..1.
         labels: int64 (N,), positions in `LABELS`.
         masks: uint8 (N, S, S) in the same crop, 255 inside the tumour; None without masks.
-        has_mask: bool (N,), whether `masks[i]` says where the tumour is.
+        has_mask: bool (N,), whether `masks[i]` shows where the tumour is.
     """
 
     images: NDArray[np.uint8]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.edits import erase, sham
-from brain_cnn.evaluation.metrics import RESAMPLES, bootstrap_mean
+from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
 from brain_cnn.labels import NOTUMOR, label_index
 
 Tensor = NDArray[np.float32]

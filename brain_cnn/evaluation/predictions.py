@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brain_cnn.errors import DatasetError
-from brain_cnn.evaluation.metrics import RESAMPLES, evaluate_predictions
+from brain_cnn.evaluation.bootstrap import RESAMPLES
+from brain_cnn.evaluation.metrics import evaluate_predictions
 from brain_cnn.labels import LABELS, label_index
 
 COLUMNS = ("path", "label", "group", *LABELS)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from brain_cnn.dataset.batches import crop_mask
 from brain_cnn.dataset.labelled import LabelledData, true_labels, val_tumours_with_masks
 from brain_cnn.evaluation import faithfulness
+from brain_cnn.evaluation.bootstrap import bootstrap_mean
 from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.evaluation.localisation import summarise_localisation
-from brain_cnn.evaluation.metrics import bootstrap_mean
 from brain_cnn.evaluation.models import EvaluatedModel, KerasModel
 from brain_cnn.evaluation.uncertainty import coverage_table, reliability, selective, verdicts
 from brain_cnn.inference.calibration import Calibration, fit_calibration

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.evaluation.metrics import ECE_BINS, RESAMPLES, bootstrap_mean, evaluate_predictions
+from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
+from brain_cnn.evaluation.metrics import ECE_BINS, evaluate_predictions
 from brain_cnn.evaluation.models import Predictions
 from brain_cnn.inference.calibration import COVERAGES
 from brain_cnn.labels import LABELS

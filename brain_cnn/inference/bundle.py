@@ -13,10 +13,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration
@@ -106,22 +106,27 @@ def load_bundle(path: Path | None = None) -> Bundle:
     )
 
 
-class Origin(NamedTuple):
-    """Where a bundle came from, as `bundle.json` keeps it.
+@dataclass(frozen=True)
+class BundleOrigin:
+    """What a bundle was made from, as bundle.json keeps it.
 
     Attributes:
-        training: settings of the run.
-        data: fingerprint and split of the data set.
-        versions: of Python and the packages.
+        training: settings of the run. data: fingerprint and split. versions: of packages.
     """
 
-    training: dict[str, Any]
-    data: dict[str, Any]
-    versions: dict[str, str]
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def write_bundle_json(
-    path: Path, *, name: str, version: str, input_size: int, files: list[str], origin: Origin
+    path: Path,
+    *,
+    name: str,
+    version: str,
+    input_size: int,
+    files: list[str],
+    origin: BundleOrigin,
 ) -> None:
     """Write bundle.json into `path`, last of all its files.
 
@@ -130,7 +135,7 @@ def write_bundle_json(
         name, version: what the model calls itself.
         input_size: side of the network's input, pixels.
         files: names inside `path` whose SHA-256 is recorded and checked at every load.
-        origin: where the bundle came from.
+        origin: what it was made from.
 
     Raises:
         BundleError: a file is missing, or one that every bundle needs is not listed.
@@ -147,7 +152,7 @@ def write_bundle_json(
         "input_size": input_size,
         "preprocess_version": PREPROCESS_VERSION,
         "files": {file: _sha256(path / file) for file in sorted(files)},
-        **origin._asdict(),
+        **asdict(origin),
     }
     _write_info(path, info)
 

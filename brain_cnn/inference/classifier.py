@@ -12,16 +12,17 @@ import numpy as np
 from PIL import Image
 
 from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.inference.answer import Answer, SeriesAnswer
 from brain_cnn.inference.bundle import Bundle, load_bundle
 from brain_cnn.inference.diagnosis import Diagnosis, Prediction, class_heat
 from brain_cnn.inference.engines import Engine, hold_helpers, make_engine
 from brain_cnn.inference.predictor import Batch, Predictor
-from brain_cnn.inference.study import SeriesAnswer, StudyDiagnosis, judge_study
+from brain_cnn.inference.study import StudyDiagnosis, judge_study
 from brain_cnn.labels import LABELS
 from brain_cnn.scan import Scan, ScanLimits, main_series, read_files
 from brain_cnn.scan.modality import check_modality
 
-__all__ = ["Classifier", "Progress", "SeriesAnswer", "check_modality", "load_classifier"]
+__all__ = ["Answer", "Classifier", "Progress", "SeriesAnswer", "load_classifier"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of slices that are judged and of those that there are."""
@@ -106,11 +107,18 @@ class Classifier:
         force: bool = False,
         plane: str = "axial",
         progress: Progress | None = None,
-    ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
+    ) -> Answer:
         """Judge files that were uploaded together, series by series.
+
+        Args:
+            files: whole files, in the order of the upload.
+            force, plane, progress: as in `classify_study`.
 
         Returns:
             One answer for each series, and for each file that cannot be read its error.
+
+        Raises:
+            ValueError: an unknown plane.
         """
         start = time.perf_counter()
         found, problems = read_files(files, limits=self.limits, plane=plane)
@@ -132,7 +140,7 @@ class Classifier:
                 study = error
             done += len(one.scan.slices)
             answers.append(SeriesAnswer(one, study))
-        return answers, problems
+        return Answer(answers, problems)
 
     def judge_scan(
         self,

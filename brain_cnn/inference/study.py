@@ -29,10 +29,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.errors import ScanError
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, Prediction, verdict_reason
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.scan import ScanFacts, Series
+from brain_cnn.scan import ScanFacts
 
 if TYPE_CHECKING:
     from brain_cnn.inference.calibration import Calibration
@@ -110,19 +109,6 @@ class StudyDiagnosis(Prediction):
     def most_telling(self) -> Diagnosis:
         """The slice with the strongest evidence."""
         return self.slices[self.strongest]
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesAnswer:
-    """What is said of one series of an upload.
-
-    Attributes:
-        series: what was read, and which file each slice came from.
-        study: the answer, or why there is none.
-    """
-
-    series: Series
-    study: StudyDiagnosis | ScanError
 
 
 def judge_study(

@@ -7,6 +7,7 @@ the gate is measured on enters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,23 @@ def describe_pictures(pictures: Sequence[Picture], size: int) -> NDArray[np.floa
     return np.concatenate(batches)
 
 
+class ValSlices(NamedTuple):
+    """What the limits are set on, of M slices of the val part.
+
+    Attributes:
+        descriptors: float32 (M, K).
+        feature_distances: float (M,), the check `feature-distance`.
+    """
+
+    descriptors: NDArray[np.float32]
+    feature_distances: NDArray[np.floating]
+
+
 def fit_appearance(
     heads: Sequence[Picture],
     descriptors: NDArray[np.float32],
-    val_descriptors: NDArray[np.float32],
+    val: ValSlices,
     size: int,
-    feature_distances: NDArray[np.floating],
     known_outliers: Sequence[Picture] = (),
     *,
     seed: int = 0,
@@ -53,9 +65,9 @@ def fit_appearance(
 
     Args:
         heads: N prepared slices uint8 (size, size) of the train part.
-        descriptors: float32 (N, K), of these. val_descriptors: (M, K), of the val slices.
+        descriptors: float32 (N, K), of these.
+        val: what the limits are set on.
         size: side of the network's input, pixels.
-        feature_distances: float (M,), the check `feature-distance` of the val slices.
         known_outliers: prepared pictures uint8 (size, size) of the data set that are known
             to be no brain MRI (head CTs, say); negatives beside those that are made.
         seed: the same pictures and seed give the same gate.
@@ -82,7 +94,7 @@ def fit_appearance(
     axes = np.linalg.svd(inside, full_matrices=False)[2][:_COMPONENTS].T
     hidden, output = _learn(inside, outside, seed)
     draft = Appearance(mean, scale, axes, hidden, output, empty, empty + 1, draft.quantiles)
-    values = np.column_stack([feature_distances, *draft.values(val_descriptors)])
+    values = np.column_stack([val.feature_distances, *draft.values(val.descriptors)])
     return set_limits(draft, values)
 
 

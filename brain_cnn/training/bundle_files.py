@@ -16,7 +16,7 @@ from brain_cnn import __version__
 from brain_cnn.dataset.batches import PreparedData
 from brain_cnn.dataset.labelled import LabelledData
 from brain_cnn.dataset.report import DataReport
-from brain_cnn.inference.bundle import Origin, write_bundle_json
+from brain_cnn.inference.bundle import BundleOrigin, write_bundle_json
 from brain_cnn.training.export.engine_files import MIN_IMAGES, export_all
 from brain_cnn.training.pipeline import Trained
 from brain_cnn.training.settings import TrainSettings, settings_as_json
@@ -63,7 +63,7 @@ def write_bundle(
     for file in files:
         (staging / file).replace(out / file)
     staging.rmdir()
-    origin = Origin(_training_record(made, data), made.report.as_dict(), package_versions())
+    origin = BundleOrigin(_training_record(made, data), made.report.as_dict(), package_versions())
     write_bundle_json(
         out,
         name=made.name,

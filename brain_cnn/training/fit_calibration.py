@@ -20,7 +20,7 @@ from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.engines import EngineOutput, make_engine
 from brain_cnn.inference.predictor import Network, Predictor, Tensors, prepare_slices
 from brain_cnn.ood.descriptors import describe
-from brain_cnn.ood.fit_gate import fit_appearance
+from brain_cnn.ood.fit_gate import ValSlices, fit_appearance
 from brain_cnn.ood.ranks import LEVELS
 from brain_cnn.ood.trust import Trust, oddness
 from brain_cnn.preprocess import prepare
@@ -70,9 +70,8 @@ def fit_everything(
     appearance = fit_appearance(
         list(prepared.images[train]),
         descriptors,
-        describe(val_tensors),
+        ValSlices(describe(val_tensors), distances),
         size,
-        distances,
         [picture.astype(np.uint8) for picture in outliers],
         seed=seed,
     )

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parse(argv)
     # Before TensorFlow is imported: its fast kernels are off by default on some processors,
-    # and its log speaks of graphics cards that nobody wants.
+    # and its log is full of graphics cards that are not there.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

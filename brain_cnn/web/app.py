@@ -11,6 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.classifier import Classifier, load_classifier
+from brain_cnn.render.words import percent
 from brain_cnn.resources import resource
 from brain_cnn.web.limits import set_limits
 from brain_cnn.web.problems import handle_errors
@@ -81,7 +82,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     )
     install_queue(app, queue, budget)
     app.jinja_env.globals["static_url"] = static_url
-    app.jinja_env.filters["percent"] = pages.percent
+    app.jinja_env.filters["percent"] = percent
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     # In this order: what is refused is watched and carries the headers too.
     watch_requests(app, metrics)

@@ -29,7 +29,7 @@ def workshop(tmp_path_factory):
     """A folder with a small bundle, drawn data, their masks, and a protocol."""
     import keras
 
-    from brain_cnn.inference.bundle import Origin, write_bundle_json
+    from brain_cnn.inference.bundle import BundleOrigin, write_bundle_json
     from brain_cnn.training.export.engine_files import export_all
     from brain_cnn.training.network import build_cnn
 
@@ -46,7 +46,7 @@ def workshop(tmp_path_factory):
         version="0",
         input_size=SIZE,
         files=files,
-        origin=Origin({}, {}, {}),
+        origin=BundleOrigin(),
     )
     rows = []
     for part, count, purpose in (("Training", 6, ("train", "val")), ("Testing", 4, ("test",))):

@@ -13,7 +13,7 @@ from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
 from brain_cnn.ood import outliers
 from brain_cnn.ood.descriptors import NUMBERS, describe
-from brain_cnn.ood.fit_gate import describe_pictures, fit_appearance
+from brain_cnn.ood.fit_gate import ValSlices, describe_pictures, fit_appearance
 from brain_cnn.ood.gate import CHECKS, SENTENCES, Check
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.preprocess import prepare
@@ -44,7 +44,11 @@ def calibration(features: np.ndarray) -> Calibration:
     distances = fitted.gate.distance(features)
     own, val = heads(160), heads(80, 1000)
     looks = fit_appearance(
-        own, describe(tensors_of(own)), describe(tensors_of(val)), SIZE, distances, outliers=500
+        own,
+        describe(tensors_of(own)),
+        ValSlices(describe(tensors_of(val)), distances),
+        SIZE,
+        outliers=500,
     )
     return dataclasses.replace(fitted, appearance=looks)
 
@@ -142,8 +146,9 @@ def test_half_a_gate_is_named_and_not_used(calibration, tmp_path: Path) -> None:
 def test_the_same_seed_fits_the_same_gate() -> None:
     own = heads(30)
     looks = [describe(tensors_of(part)) for part in (own, heads(20, 500))]
+    val_slices = ValSlices(looks[1], np.arange(20.0))
     one, two = (
-        fit_appearance(own, *looks, SIZE, np.arange(20.0), own[:2], seed=3, outliers=60)
+        fit_appearance(own, looks[0], val_slices, SIZE, own[:2], seed=3, outliers=60)
         for _ in range(2)
     )
     for name in ("mean", "axes", "hidden", "output", "limits"):

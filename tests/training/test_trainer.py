@@ -18,7 +18,7 @@ from brain_cnn.training.losses import guidance_loss
 from brain_cnn.training.network import forget_notumor
 from brain_cnn.training.optimisation import build, learning_rate, make_repeatable
 from brain_cnn.training.run_folder import RunFolder
-from brain_cnn.training.settings import BASELINE, TrainSettings
+from brain_cnn.training.settings import BASELINE, TrainSettings, with_changes
 from brain_cnn.training.trainer import fit
 from brain_cnn.training.validation import predict_prepared
 
@@ -172,11 +172,35 @@ def test_guidance_wants_notumor_on_all_that_is_healthy_and_nowhere_else() -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [{"size": 100}, {"small_size": 16}, {"epochs": 0}, {"batch": 0}, {"arch": "resnet"}]
-)
+    "change",
+    [
+        {"size": 100}, {"small_size": 16}, {"epochs": 0}, {"batch": 0}, {"arch": "resnet"},
+        {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"ema_decay": 1.0},
+        {"dropout": 1.5}, {"balance": -0.5}, {"weight_decay": -0.1}, {"seed": -1},
+    ],
+)  # fmt: skip
 def test_a_setting_out_of_range_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=str(next(iter(change.values())))):
         TrainSettings(**change)
+
+
+@pytest.mark.parametrize("change", ["augment.flip=1.5", "augment.rotation_degrees=-3"])
+def test_an_augmentation_out_of_range_is_named(change: str) -> None:
+    name, _, value = change.partition("=")
+    with pytest.raises(SettingsError, match=rf"{name} is {value}"):
+        with_changes(TrainSettings(), [change])
+
+
+def test_every_setting_is_printed_at_the_start_of_a_training(
+    data: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = replace(BASELINE, epochs=1, epoch_images=16, size=64)
+    fit(data, *_parts(data), few, RunFolder(tmp_path))
+    printed = " ".join(capsys.readouterr().out.split())
+    saved = json.loads((tmp_path / "settings.json").read_text())
+    augment = {f"augment.{name}": value for name, value in saved.pop("augment").items()}
+    for name, value in (saved | augment).items():
+        assert f"{name}={value}" in printed
 
 
 def test_what_an_earlier_network_knew_of_notumor_can_be_forgotten() -> None:
