@@ -82,7 +82,7 @@ GRAPH = {name: our_imports(name) for name in MODULES}
 
 def room_of(name):
     """Return the room of a module: the first name below `brain_cnn`; "" for the package itself."""
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def test_every_room_is_in_the_plan():

@@ -3,7 +3,7 @@
 In a data set whose tumours and normals come from different scanners, a network can tell
 the classes apart without ever seeing a tumour. These edits take that away: a tumour is
 laid into a head without one, a tumour is taken out of its head, and the same work is done
-beside the tumour ("sham"), so that the traces of the work say nothing either.
+beside the tumour ("sham"), so that the traces of the work mean nothing either.
 
 Every function is pure: the same pictures and the same state of `rng` give the same result.
 Slices are uint8 (S, S) as `prepare` leaves them; masks are uint8 (S, S), 255 inside the
@@ -12,6 +12,8 @@ picture as it is.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -69,9 +71,11 @@ def transplant(
     if fitted is None:
         return None
     matrix, moved = fitted
-    levels = _match_greys((head_image, head), (donor_image, donor), tumour, moved, rng)
-    side = head_image.shape[::-1]
-    patch = cv2.warpAffine(levels, matrix, side, borderMode=cv2.BORDER_REPLICATE)
+    here = _greys_around(head_image, moved, head.brain)
+    there = _greys_around(donor_image, tumour, donor.brain & ~tumour)
+    matched = _match_greys(donor_image, tumour, there, here, rng)
+    side = head_image.shape
+    patch = cv2.warpAffine(matched, matrix, side[::-1], borderMode=cv2.BORDER_REPLICATE)
     edited = seamless(head_image, patch, moved, rng, feather=rng.uniform(0.7, 1.4))
     if needs_sight and not _is_seen(edited, moved):
         return None
@@ -218,24 +222,28 @@ def _outwards(head: Head, place: tuple[float, float]) -> float:
     return float(np.arctan2(-down, -right))
 
 
-def _match_greys(
-    to: tuple[Image, Head],
-    source: tuple[Image, Head],
-    tumour: Mask,
-    moved: Mask,
-    rng: np.random.Generator,
-) -> Floats:
-    """Return the donor float32 (S, S) in the grey values of the head that it goes into.
+class _Greys(NamedTuple):
+    """Grey values of a brain: the level around a tumour, and the contrast of its tissues."""
 
-    An affine map takes the tumour's surroundings to those of its new place, and the
-    contrast of one brain to that of the other.
+    level: float
+    contrast: float
+
+
+def _greys_around(image: Image, place: Mask, brain: Mask) -> _Greys:
+    around = grow(place, 6) & ~grow(place, 2) & brain
+    return _Greys(_median(image, around, brain), contrast(image, brain))
+
+
+def _match_greys(
+    donor_image: Image, tumour: Mask, there: _Greys, here: _Greys, rng: np.random.Generator
+) -> Floats:
+    """Return the donor float32 (S, S) in the grey values of the head that receives it.
+
+    An affine map takes the tumour's surroundings (`there`) to those of its new place
+    (`here`), and the contrast of one brain to that of the other.
     """
-    (head_image, head), (donor_image, donor) = to, source
-    around_donor = grow(tumour, 6) & ~grow(tumour, 2) & donor.brain
-    around_head = grow(moved, 6) & ~grow(moved, 2) & head.brain
-    level_donor = _median(donor_image, around_donor, donor.brain & ~tumour)
-    level_head = _median(head_image, around_head, head.brain)
-    ratio = contrast(head_image, head.brain) / contrast(donor_image, donor.brain & ~tumour)
+    level_donor, level_head = there.level, here.level
+    ratio = here.contrast / there.contrast
     gain = float(np.clip(ratio, 0.6, 1.8)) * rng.uniform(0.85, 1.15)
     low, high = np.percentile(donor_image[tumour], [10, 90])
     bright = float(high) - level_donor

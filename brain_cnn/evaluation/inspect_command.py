@@ -96,6 +96,6 @@ def inspect(
     score = None
     if options.score:
         score = marks.score_marks(
-            records, groups, suspects, found.label_conflicts, options.protocol
+            records, groups, suspects, found.copies.label_conflicts, options.protocol
         )
     return found, suspects, score

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -12,6 +14,7 @@ from brain_cnn.errors import SettingsError
 
 ARCHITECTURES = ("ours", "baseline")
 KEPT = ("best", "last")
+_SHARES = ("small_share", "balance", "edit_share", "edit_ramp", "cavity_share", "start_share")
 _WORDS = {"true": True, "false": False}
 
 
@@ -55,20 +58,23 @@ class TrainSettings:
             raise SettingsError("bad-setting", f"keep is {self.keep!r}.", f"Choose of {KEPT}.")
         for name in ("size", "small_size"):
             value = getattr(self, name)
-            if value < 32 or value % 16:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
-                )
-        for name in ("edit_share", "edit_ramp", "cavity_share", "start_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."
-                )
+            self._check(name, value >= 32 and value % 16 == 0, "a multiple of 16, at least 32")
+        for name in _SHARES:
+            self._check(name, 0.0 <= getattr(self, name) <= 1.0, "a share in 0..1")
+        for name in ("dropout", "label_smoothing", "ema_decay"):
+            self._check(name, 0.0 <= getattr(self, name) < 1.0, "a number from 0 to below 1")
         for name in ("epochs", "epoch_images", "batch", "patience"):
-            if getattr(self, name) < 1:
-                raise SettingsError(
-                    "bad-setting", f"{name} is {getattr(self, name)}.", "Give at least 1."
-                )
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("learning_rate", "clip_norm"):
+            self._check(name, 0.0 < getattr(self, name) < math.inf, "a number above 0")
+        for name in ("seed", "warmup_epochs", "weight_decay", "map_weight"):
+            self._check(name, 0.0 <= getattr(self, name) < math.inf, "a number, at least 0")
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise SettingsError(
+                "bad-setting", f"{name} is {getattr(self, name)}.", f"Give {wanted}."
+            )
 
     def size_of_epoch(self, epoch: int) -> int:
         """Return the side of the input in epoch 0, 1, ..., in pixels."""
@@ -81,26 +87,31 @@ class TrainSettings:
         return self.edit_share * (min(1.0, epoch / ramp) if ramp > 0 else 1.0)
 
 
-BASELINE = TrainSettings(
-    arch="baseline",
-    epochs=12,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    balance=0.0,
-    small_share=0.0,
-    warmup_epochs=0.5,
-    # What such projects do: mirror and turn a little, nothing else.
-    augment=AugmentSettings(
-        right_angles=0.0, curve=0.0, invert=0.0, bias_field=0.0, resolution=0.0,
-        sharpen=0.0, jpeg=0.0, noise=0.0,
-    ),
-)  # fmt: skip
+# What such projects do: mirror and turn a little, nothing else.
+_PLAIN_AUGMENT = {
+    "right_angles": 0.0, "curve": 0.0, "invert": 0.0, "bias_field": 0.0, "resolution": 0.0,
+    "sharpen": 0.0, "jpeg": 0.0, "noise": 0.0,
+}  # fmt: skip
+_PLAIN: dict[str, Any] = {
+    "arch": "baseline", "epochs": 12, "learning_rate": 1e-3, "weight_decay": 0.0,
+    "label_smoothing": 0.0, "balance": 0.0, "small_share": 0.0, "warmup_epochs": 0.5,
+}  # fmt: skip
+BASELINE = TrainSettings(**_PLAIN, augment=AugmentSettings(**_PLAIN_AUGMENT))
+"""The plain two-convolution network, trained as such projects train it."""
 
 
 def settings_as_json(settings: TrainSettings) -> str:
     """Return the settings as JSON, for the run folder and the bundle."""
     return json.dumps(asdict(settings), indent=2) + "\n"
+
+
+def settings_as_text(settings: TrainSettings) -> str:
+    """Return the settings as lines for people, named as `--set` takes them."""
+    values = asdict(settings)
+    augment = values.pop("augment")
+    values |= {f"augment.{name}": value for name, value in augment.items()}
+    text = "Settings: " + ", ".join(f"{name}={value}" for name, value in values.items())
+    return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def with_changes(settings: TrainSettings, changes: Iterable[str]) -> TrainSettings:

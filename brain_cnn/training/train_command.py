@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brain_cnn.errors import BrainCnnError, SettingsError
+from brain_cnn.training.checkpoint import run_exists
 from brain_cnn.training.settings import BASELINE, TrainSettings, with_changes
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parse(argv)
     # Before TensorFlow is imported: its fast kernels are off by default on some processors,
-    # and its log speaks of graphics cards that nobody wants.
+    # and its log is full of graphics cards that are not there.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -56,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from brain_cnn.training import pipeline
-    from brain_cnn.training.trainer import make_repeatable
+    from brain_cnn.training import bundle_files, pipeline, results
+    from brain_cnn.training.optimisation import make_repeatable
 
     plans = _plans(args)
     _check_run_folder(args)
@@ -73,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.smoke:
         data = pipeline.thin_out(data, _SMOKE_IMAGES, seed=args.seed)
     out = args.out or args.run_dir / "bundle"
-    versions = json.dumps(pipeline.package_versions(), indent=2)
+    versions = json.dumps(bundle_files.package_versions(), indent=2)
     (args.run_dir / "versions.json").write_text(versions)
     print(f"Run folder {args.run_dir}; bundle to {out}.")
     print("Preparing slices ...", flush=True)
@@ -81,14 +82,13 @@ def _run(args: argparse.Namespace) -> int:
     networks = _train_networks(args, data, prepared, plans)
     if networks is None:
         return INTERRUPTED
-    section = pipeline.report_results(data, networks, args.run_dir, out)
+    section = results.report_results(data, networks, args.run_dir, out)
     if not args.report_only:
         name = "smoke" if args.smoke else "brain_cnn"
-        pipeline.write_bundle(
-            networks["ours"], data, prepared, plans["ours"], report, out, name, args.start_from
-        )
+        made = bundle_files.MadeFrom(name, plans["ours"], report, args.start_from)
+        bundle_files.write_bundle(networks["ours"], data, prepared, made, out)
         print(f"Bundle written to {out}.")
-    pipeline.update_metrics(out, data.split.name, section)
+    results.update_metrics(out, data.split.name, section)
     return 0
 
 
@@ -112,7 +112,7 @@ def _check_run_folder(args: argparse.Namespace) -> None:
         raise SettingsError(
             "nothing-to-resume", f"There is no run in {args.run_dir}.", "Start it without --resume."
         )
-    if not args.resume and (args.run_dir / "ours" / "state.json").exists():
+    if not args.resume and run_exists(args.run_dir / "ours"):
         raise SettingsError(
             "run-exists",
             f"{args.run_dir} holds a run already.",
@@ -128,16 +128,17 @@ def _train_networks(
 ) -> dict[str, Trained] | None:
     """Train one network after the other; None where Ctrl-C cut one short."""
     from brain_cnn.training import pipeline
+    from brain_cnn.training.run_folder import RunFolder
 
     start = None if args.start_from is None else pipeline.load_network(args.start_from)
     networks: dict[str, Trained] = {}
     for name, plan in plans.items():
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
-        folder = args.run_dir / name
+        run = RunFolder(args.run_dir / name)
         first = start if name == "ours" else None
-        trained = pipeline.train_one(data, prepared, plan, folder, resume=args.resume, start=first)
+        trained = pipeline.train_one(data, prepared, plan, run, resume=args.resume, start=first)
         if trained is None:
-            print(f"Checkpoints, to use or to go on from: {folder}/best.keras, last.keras")
+            print(f"Checkpoints, to use or to go on from: {run.path}/best.keras, last.keras")
             return None
         networks[name] = trained
     return networks
