@@ -69,7 +69,9 @@ def transplant(
     if fitted is None:
         return None
     matrix, moved = fitted
-    patch = _match_greys(head_image, donor_image, head, donor, tumour, matrix, moved, rng)
+    levels = _match_greys((head_image, head), (donor_image, donor), tumour, moved, rng)
+    side = head_image.shape[::-1]
+    patch = cv2.warpAffine(levels, matrix, side, borderMode=cv2.BORDER_REPLICATE)
     edited = seamless(head_image, patch, moved, rng, feather=rng.uniform(0.7, 1.4))
     if needs_sight and not _is_seen(edited, moved):
         return None
@@ -217,20 +219,18 @@ def _outwards(head: Head, place: tuple[float, float]) -> float:
 
 
 def _match_greys(
-    head_image: Image,
-    donor_image: Image,
-    head: Head,
-    donor: Head,
+    to: tuple[Image, Head],
+    source: tuple[Image, Head],
     tumour: Mask,
-    matrix: NDArray[np.float64],
     moved: Mask,
     rng: np.random.Generator,
 ) -> Floats:
-    """Return the donor float32 (S, S) in the head's frame and in the head's grey values.
+    """Return the donor float32 (S, S) in the grey values of the head that it goes into.
 
     An affine map takes the tumour's surroundings to those of its new place, and the
     contrast of one brain to that of the other.
     """
+    (head_image, head), (donor_image, donor) = to, source
     around_donor = grow(tumour, 6) & ~grow(tumour, 2) & donor.brain
     around_head = grow(moved, 6) & ~grow(moved, 2) & head.brain
     level_donor = _median(donor_image, around_donor, donor.brain & ~tumour)
@@ -249,9 +249,7 @@ def _match_greys(
     if rng.random() < 0.2 or gain * bright < 15.0 < bright:
         dark = rng.uniform(0.2, 0.5) * level_head / max(abs(bright), 1.0)
         gain = -min(0.8 * float(np.clip(ratio, 0.6, 1.8)), dark)
-    source = level_head + gain * (donor_image.astype(np.float32) - level_donor)
-    side = head_image.shape
-    return cv2.warpAffine(source, matrix, side[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return level_head + gain * (donor_image.astype(np.float32) - level_donor)
 
 
 def _median(image: Image, wanted: Mask, otherwise: Mask) -> float:

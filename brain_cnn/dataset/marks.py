@@ -112,13 +112,51 @@ def score_marks(
 
     Args:
         records: N images. copy_groups: (N,), found from their pixels.
-        suspects: as `find_suspects` gives them, `path` and `kind` are read.
+        suspects: as `audit_labels` gives them, `path` and `kind` are read.
         conflicts: paths of each picture that was found under more than one label.
         protocol: the CSV; the column `suspect` holds a word where a picture is marked.
 
     Raises:
         DatasetError: the CSV cannot be read, lacks a column, or knows none of the images.
     """
+    rows, known = _known_rows(records, protocol)
+    groups = np.asarray(copy_groups).tolist()
+    group_of = {record.path: group for record, group in zip(records, groups, strict=True)}
+    pictures: dict[Any, str] = {}  # copy group -> mark, "" for none
+    labels: dict[Any, set[str]] = {}
+    for i in known:
+        pictures.setdefault(groups[i], rows[records[i].path]["suspect"] or "")
+        labels.setdefault(groups[i], set()).add(records[i].label)
+    marks = Counter(mark for mark in pictures.values() if mark)
+    total = sum(marks.values())
+    under = {label for group, mark in pictures.items() if mark for label in labels[group]}
+    same_label = sum(bool(labels[group] & under) for group in pictures)
+
+    kinds = sorted({one["kind"] for one in suspects})
+    shown = [*kinds, BOTH] if kinds else []
+    marked = _marked_conflicts(records, rows, known)
+    ours = [set(paths) for paths in conflicts]
+    return MarkScore(
+        pictures=len(pictures),
+        marks=dict(sorted(marks.items())),
+        base_rate=_share(total, len(pictures)),
+        labels=sorted(under),
+        label_rate=_share(total, same_label),
+        lists={kind: _score_list(suspects, kind, group_of, pictures) for kind in shown},
+        conflicts_marked=len(marked),
+        # Found is a picture only where its two labels were put side by side.
+        conflicts_found=sum(
+            any(len({of[path] for path in paths & of.keys()}) > 1 for paths in ours)
+            for of in marked
+        ),
+        conflicts_unmarked=sum(not any(paths & of.keys() for of in marked) for paths in ours),
+    )
+
+
+def _known_rows(
+    records: Sequence[ImageRecord], protocol: Path
+) -> tuple[dict[str, dict[str, str]], list[int]]:
+    """Return the rows of the protocol by path, and the positions of the images that it knows."""
     rows = read_protocol(protocol)
     known = [i for i, record in enumerate(records) if record.path in rows]
     if not known:
@@ -133,55 +171,37 @@ def score_marks(
             f"The protocol {protocol} lacks the column suspect, so nothing can be scored.",
             "Use a protocol with that column, or leave out --score.",
         )
-    groups = np.asarray(copy_groups).tolist()
-    group_of = {record.path: group for record, group in zip(records, groups, strict=True)}
-    pictures: dict[Any, str] = {}  # copy group -> mark, "" for none
-    labels: dict[Any, set[str]] = {}
-    for i in known:
-        pictures.setdefault(groups[i], rows[records[i].path]["suspect"] or "")
-        labels.setdefault(groups[i], set()).add(records[i].label)
-    marks = Counter(mark for mark in pictures.values() if mark)
-    total = sum(marks.values())
-    under = {label for group, mark in pictures.items() if mark for label in labels[group]}
-    same_label = sum(bool(labels[group] & under) for group in pictures)
+    return rows, known
 
-    def score_list(kind: str) -> ListScore:
-        paths = [one["path"] for one in suspects if kind in (BOTH, one["kind"])]
-        # Each picture once, in the order of the list.
-        listed = [g for g in dict.fromkeys(group_of[path] for path in paths) if g in pictures]
-        found = Counter(pictures[group] for group in listed if pictures[group])
-        hits = sum(found.values())
-        first = {
-            n: sum(bool(pictures[group]) for group in listed[:n])
-            for n in _FIRST
-            if n < len(listed) and kind != BOTH
-        }
-        return ListScore(
-            listed=len(listed),
-            marked=hits,
-            by_mark=dict(sorted(found.items())),
-            precision=_share(hits, len(listed)),
-            recall=_share(hits, total),
-            first=first,
-        )
 
-    kinds = sorted({one["kind"] for one in suspects})
-    marked = _marked_conflicts(records, rows, known)
-    ours = [set(paths) for paths in conflicts]
-    return MarkScore(
-        pictures=len(pictures),
-        marks=dict(sorted(marks.items())),
-        base_rate=_share(total, len(pictures)),
-        labels=sorted(under),
-        label_rate=_share(total, same_label),
-        lists={kind: score_list(kind) for kind in [*kinds, BOTH]} if kinds else {},
-        conflicts_marked=len(marked),
-        # Found is a picture only where its two labels were put side by side.
-        conflicts_found=sum(
-            any(len({of[path] for path in paths & of.keys()}) > 1 for paths in ours)
-            for of in marked
-        ),
-        conflicts_unmarked=sum(not any(paths & of.keys() for of in marked) for paths in ours),
+def _score_list(
+    suspects: Sequence[Mapping[str, Any]],
+    kind: str,
+    group_of: Mapping[str, Any],
+    pictures: Mapping[Any, str],
+) -> ListScore:
+    """Score the suspects of one kind.
+
+    Args:
+        group_of: path -> copy group. pictures: copy group -> mark, "" for none.
+    """
+    paths = [one["path"] for one in suspects if kind in (BOTH, one["kind"])]
+    # Each picture once, in the order of the list.
+    listed = [g for g in dict.fromkeys(group_of[path] for path in paths) if g in pictures]
+    found = Counter(pictures[group] for group in listed if pictures[group])
+    hits = sum(found.values())
+    first = {
+        n: sum(bool(pictures[group]) for group in listed[:n])
+        for n in _FIRST
+        if n < len(listed) and kind != BOTH
+    }
+    return ListScore(
+        listed=len(listed),
+        marked=hits,
+        by_mark=dict(sorted(found.items())),
+        precision=_share(hits, len(listed)),
+        recall=_share(hits, sum(1 for mark in pictures.values() if mark)),
+        first=first,
     )
 
 

@@ -11,7 +11,7 @@ from brain_cnn.dataset.augment import AugmentSettings, augment
 from brain_cnn.dataset.batches import PreparedData
 from brain_cnn.dataset.edits import transplant
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.ood.gate import LEVELS
+from brain_cnn.ood.ranks import LEVELS
 
 Tensors = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from brain_cnn import __version__
 from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.dataset.copies import find_copies
 from brain_cnn.dataset.index import load_masks
-from brain_cnn.dataset.labelled import LabelledData, keras_outputs, slice_heatmap, true_labels
+from brain_cnn.dataset.labelled import LabelledData, true_labels
 from brain_cnn.dataset.report import DataReport, data_report
 from brain_cnn.errors import SettingsError
 from brain_cnn.evaluation.figure_sets import (
@@ -33,12 +33,13 @@ from brain_cnn.evaluation.figure_sets import (
 from brain_cnn.evaluation.figures import accuracy_loss_curves, save_figure
 from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE, format_table
 from brain_cnn.evaluation.predictions import evaluate_file, write_predictions
-from brain_cnn.inference.bundle import write_bundle_json
+from brain_cnn.inference.bundle import BundleOrigin, write_bundle_json
 from brain_cnn.inference.calibration import Calibration, fit_calibration
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.diagnosis import slice_heatmap
+from brain_cnn.inference.predictor import Predictor, keras_network
 from brain_cnn.preprocess import prepare
 from brain_cnn.training.export.engine_files import MIN_IMAGES, export_all
-from brain_cnn.training.fit_calibration import Ask, fit_everything
+from brain_cnn.training.fit_calibration import fit_everything
 from brain_cnn.training.run_folder import RunFolder
 from brain_cnn.training.settings import TrainSettings, settings_as_json
 from brain_cnn.training.trainer import fit
@@ -77,29 +78,12 @@ def report_data(data: LabelledData, run_path: Path) -> DataReport:
 def thin_out(data: LabelledData, per_class: int, seed: int) -> LabelledData:
     """Return a few images of each class and part, for a rehearsal."""
     rng = np.random.default_rng(seed)
-
-    def few(members: NDArray[np.int64]) -> NDArray[np.int64]:
+    keep = []
+    for part in ("train", "val", "test"):
+        members = getattr(data.split, part)
         labels = true_labels(data, members)
-        own = [rng.permutation(members[labels == label])[:per_class] for label in range(4)]
-        return np.sort(np.concatenate(own))
-
-    parts = {part: few(getattr(data.split, part)) for part in ("train", "val", "test")}
-    keep = np.sort(np.concatenate(list(parts.values())))
-    place = {int(old): new for new, old in enumerate(keep)}
-    moved = {part: np.array([place[int(i)] for i in members]) for part, members in parts.items()}
-    split = replace(
-        data.split,
-        groups=np.asarray(data.split.groups)[keep],
-        train=moved["train"],
-        val=moved["val"],
-        test=moved["test"],
-    )
-    return replace(
-        data,
-        records=[data.records[i] for i in keep],
-        images=[data.images[i] for i in keep],
-        split=split,
-    )
+        keep += [rng.permutation(members[labels == label])[:per_class] for label in range(4)]
+    return data.subset(np.sort(np.concatenate(keep)))
 
 
 def prepare_data(data: LabelledData, masks: str | None, size: int) -> PreparedData:
@@ -136,27 +120,20 @@ def train_one(
     if run.interrupted:
         return None
 
-    def outputs(positions: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        return keras_outputs(model, [data.images[i] for i in positions], settings.size)
+    predictor = Predictor(keras_network(model), settings.size)
+
+    def logits(positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        return predictor.predict_slices(data.images[i] for i in positions).logits
 
     if settings.arch == "ours":
         print("Calibrating ...", flush=True)
-        ask = keras_ask(model)
-        calibration = fit_everything(ask, data, prepared, settings.size, seed=settings.seed)
+        calibration = fit_everything(
+            keras_network(model), data, prepared, settings.size, seed=settings.seed
+        )
     else:
-        calibration = fit_calibration(outputs(split.val)["logits"], prepared.labels[split.val])
-    probabilities = calibration.probabilities(outputs(split.test)["logits"])
+        calibration = fit_calibration(logits(split.val), prepared.labels[split.val])
+    probabilities = calibration.probabilities(logits(split.test))
     return Trained(model, calibration, probabilities)
-
-
-def keras_ask(model: keras.Model) -> Ask:
-    """Return a Keras model as a function of tensors."""
-
-    def ask(tensors: NDArray[np.float32]) -> EngineOutput:
-        outputs = model.predict_on_batch(tensors)
-        return EngineOutput(*(np.asarray(outputs[name]) for name in EngineOutput._fields))
-
-    return ask
 
 
 def report_results(
@@ -209,9 +186,8 @@ def _draw_images(data: LabelledData, trained: Trained, run_path: Path) -> None:
     chosen = choose_examples(truth, called, each=2)
     pixels = [data.images[data.split.test[i]] for i in chosen]
     ready = [prepare(p, trained.model.input_shape[1]) for p in pixels]
-    maps = keras.ops.convert_to_numpy(
-        trained.model.predict_on_batch(np.stack([r.tensor for r in ready]))["class_maps"]
-    )
+    predictor = Predictor(keras_network(trained.model), trained.model.input_shape[1])
+    maps = predictor.predict(r.tensor for r in ready).class_maps
     heat = [slice_heatmap(maps[row, ..., called[i]], ready[row]) for row, i in enumerate(chosen)]
     save_image_figures(
         run_path / "figures",
@@ -259,11 +235,13 @@ def write_bundle(
         version=__version__,
         input_size=settings.size,
         files=files,
-        training=json.loads(settings_as_json(settings))
-        | {"split": data.split.name}
-        | ({} if start_from is None else {"started_from": _earlier_settings(start_from)}),
-        data=report.as_dict(),
-        versions=package_versions(),
+        origin=BundleOrigin(
+            json.loads(settings_as_json(settings))
+            | {"split": data.split.name}
+            | ({} if start_from is None else {"started_from": _earlier_settings(start_from)}),
+            report.as_dict(),
+            package_versions(),
+        ),
     )
 
 

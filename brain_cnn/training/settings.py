@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from brain_cnn.dataset.augment import AugmentSettings
 from brain_cnn.errors import SettingsError
 
 ARCHITECTURES = ("ours", "baseline")
 KEPT = ("best", "last")
+_WORDS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,39 @@ BASELINE = TrainSettings(
 def settings_as_json(settings: TrainSettings) -> str:
     """Return the settings as JSON, for the run folder and the bundle."""
     return json.dumps(asdict(settings), indent=2) + "\n"
+
+
+def with_changes(settings: TrainSettings, changes: Iterable[str]) -> TrainSettings:
+    """Return the settings with `name=value` texts applied, e.g. "batch=64", "augment.flip=0".
+
+    Raises:
+        SettingsError: an unknown name, or a value of the wrong kind or out of range.
+    """
+    own: dict[str, Any] = {}
+    augment: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name.startswith("augment."):
+            augment[name[8:]] = _parse_value(settings.augment, name[8:], text, "augment.")
+        else:
+            own[name] = _parse_value(settings, name, text, "")
+    return replace(settings, **own, augment=replace(settings.augment, **augment))
+
+
+def _parse_value(settings: Any, name: str, text: str, prefix: str) -> Any:
+    kinds = {field.name: type(getattr(settings, field.name)) for field in fields(settings)}
+    kinds.pop("augment", None)  # its own settings are named one by one
+    if name not in kinds:
+        known = ", ".join(sorted(prefix + known for known in kinds))
+        raise SettingsError(
+            "unknown-setting", f"Unknown setting {prefix + name!r}.", f"Known: {known}."
+        )
+    try:
+        # bool("no") would be true.
+        return _WORDS[text.lower()] if kinds[name] is bool else kinds[name](text)
+    except (ValueError, KeyError):
+        raise SettingsError(
+            "bad-setting",
+            f"{prefix}{name} is {text!r}.",
+            f"Give a value of type {kinds[name].__name__}.",
+        ) from None
