@@ -1,8 +1,8 @@
-"""The same stream on Dask workers: this process lists and writes, workers judge.
+"""The same stream on Dask workers: the walk and the writing stay here, the judging goes out.
 
 Workers need this program, the model at the same path and the archive at the same path. They
-get chunks of files and send rows back. Only this process writes, so a worker that dies costs
-nothing except its chunk, which Dask gives to another.
+are sent chunks of files and send rows back; the one writer is this process, so a worker that
+dies costs nothing but its chunk, which Dask gives to another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _loading = threading.Lock()
 def score_on_cluster(
     settings: JobSettings, fingerprint: str, chunks: Iterator[Chunk], progress: TextIO | None
 ) -> Iterator[tuple[int, list[Scored]]]:
-    """Yield finished chunks in any order; their numbers give the order.
+    """Yield chunks as they are finished, in any order; their numbers give the order.
 
     Raises:
         SettingsError: Dask is not installed, or no scheduler answers.
@@ -45,7 +45,7 @@ def score_on_cluster(
         raise SettingsError(
             "no-dask",
             "--workers and --cluster need Dask distributed, which is not installed.",
-            "Install requirements-cluster.txt, or omit these options.",
+            "Install requirements-cluster.txt, or leave them out.",
         ) from error
     client, cluster = _connect(settings)
     try:
@@ -62,7 +62,7 @@ def score_on_cluster(
             running[future] = chunk
 
         def fill() -> bool:
-            """Keep the workers busy; a suspect runs alone, so that it stops no other chunk."""
+            """Keep the workers busy; a suspect runs alone, so that it takes nobody along."""
             while not suspects and len(running) < at_once:
                 chunk = next(chunks, None)
                 if chunk is None:
@@ -136,10 +136,10 @@ class _Halves:
 
 
 def judge_chunk(settings: JobSettings, fingerprint: str, items: tuple[Item, ...]) -> list[Scored]:
-    """Score a chunk on a worker; the worker loads the model once.
+    """Score a chunk on a worker, which loads the model once.
 
     Raises:
-        BundleError: this worker has another model than the job.
+        BundleError: this worker's model is another than that of the job.
     """
     model = _model(settings)
     if model.bundle.fingerprint != fingerprint:
@@ -162,8 +162,8 @@ def _model(settings: JobSettings) -> Classifier:
 def _killed(item: Item, settings: JobSettings) -> Scored:
     error = ScanError(
         "killed-worker",
-        "This file repeatedly ended the process that read it.",
-        "Judge it alone.",
+        "Reading this file ended the process that read it, again and again.",
+        "Look at it apart from the others.",
     )
     return Scored(row_of(item, error, _model(settings).bundle))
 

@@ -35,13 +35,13 @@ class ScoreSettings:
     """How files are judged.
 
     Attributes:
-        force: also judge a scan that is not an MRI by its header.
-        plane: which slices to take from a NIfTI volume.
-        slices: also write a row for each slice.
+        force: also judge a scan that its header calls something else than an MRI.
+        plane: which slices are taken from a NIfTI volume.
+        slices: also make a row for each slice.
         batch: slices that go through the network together, over files.
-        readers: threads that read and decode; more help with slow storage.
-        judges: batches that are judged at once; 0 means one more than there are cores,
-            because only one at a time can run Python code.
+        readers: threads that read and decode; more hide a slow storage.
+        judges: batches that are judged at once; 0 means one more than there are cores, since
+            what they do in Python they do one at a time.
     """
 
     force: bool = False
@@ -85,15 +85,15 @@ class _File:
 
 
 def score(model: Classifier, items: Iterable[Item], settings: ScoreSettings) -> Iterator[Scored]:
-    """Judge files as a stream, in their order; the row of a bad file holds its error.
+    """Judge files as a stream, in their order; a bad one gives its error in its row.
 
-    The rows equal those of `Classifier.classify_study` on each file, up to rounding, because
-    other slices share the batch.
+    The rows equal those of `Classifier.classify_study` on each file, up to the rounding of
+    a network that sees other slices in the same batch.
 
     Args:
         model: loaded once; its engine should use one thread, since several batches are
             judged at once.
-        items: read only as needed.
+        items: drawn as they are needed.
     """
     stream = _Stream(model, settings)
     before = sys.getswitchinterval()
@@ -164,8 +164,7 @@ class _Stream:
             raise
         except Exception as error:  # a fault of ours must not end a job of a week
             raise ScanError(
-                "internal-error",
-                f"The program failed while it read this file: {type(error).__name__}.",
+                "internal-error", f"Reading this file failed by our fault: {type(error).__name__}."
             ) from error
 
     def _take(self, file: _File) -> None:

@@ -41,10 +41,10 @@ class Settings:
     Attributes:
         model: the model folder; empty means the shipped one.
         engine: "ncnn", "onnx" or "tensorflow".
-        engine_threads: threads of one forward pass. 1 is best: the server answers several
-            requests at once, and more threads would compete for the cores.
-        coverage: target coverage of the prediction sets, 0.9, 0.95 or 0.99.
-        max_file_mib: largest file, in MiB.
+        engine_threads: threads of one forward pass. 1, since the server answers several
+            requests at once and they would fight for the cores.
+        coverage: target coverage of the prediction sets, 0.90, 0.95 or 0.99.
+        max_file_mib: largest file, MiB.
         max_request_mib: largest request with all its files, in MiB; held in memory.
         max_files: files in one request; a series has many.
         max_form_parts: parts of one multipart form.
@@ -67,11 +67,11 @@ class Settings:
             there are more cores than processes.
         queue_waiting: requests of one process that may wait for a slot; the others get 503.
         queue_seconds: longest wait for a slot, in seconds; then the answer is 503.
-        max_held_mib: uploads that one process holds at once, in MiB; the others get 503.
-        read_seconds: longest time for a request to arrive, in seconds, plus one second for each
-            64 KiB of it.
+        max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
+        read_seconds: time for a request's head to arrive, and how far its body may fall behind
+            64 KiB a second.
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
-            Each process counts separately.
+            Each process counts for itself.
         api_token: the token that a caller must send, as `Bearer` or as the password of `Basic`;
             empty means that everybody may call.
         api_token_file: a file with the token, instead of api_token.
