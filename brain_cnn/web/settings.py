@@ -16,6 +16,7 @@ from brain_cnn.cores import cores
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.engines import ENGINES
 from brain_cnn.scan import ScanLimits
+from brain_cnn.web.secret import NO_SECRET, Secret
 
 PREFIX = "BRAIN_CNN_"
 
@@ -25,9 +26,6 @@ _OF_OTHERS = frozenset({"BRAIN_CNN_DATA", "BRAIN_CNN_CACHE"})
 _MIB = 1024 * 1024
 
 LOG_FORMATS = ("text", "json")
-
-# Not printed at start.
-_SECRET = frozenset({"api_token"})
 
 # Threads for what needs no engine: refusals, health, metrics, static files.
 _SPARE_THREADS = 8
@@ -108,13 +106,15 @@ class Settings:
     max_held_mib: int = 512
     read_seconds: int = 20
     rate_limit: str = ""
-    api_token: str = ""
+    api_token: Secret = NO_SECRET  # a plain text is taken too
     api_token_file: str = ""
     proxies: int = 0
     trusted_hosts: str = ""
     log_format: str = "text"
 
     def __post_init__(self) -> None:
+        # Frozen: the one field that is wrapped is set around the guard.
+        object.__setattr__(self, "api_token", Secret(self.api_token))
         if self.engine not in ENGINES:
             raise _bad("engine", self.engine, f"one of {', '.join(ENGINES)}")
         if not 0 < self.coverage < 1:
@@ -246,7 +246,7 @@ class Settings:
             SettingsError: the file cannot be read or holds nothing.
         """
         if not self.api_token_file:
-            return self.api_token
+            return self.api_token.reveal()
         try:
             text = Path(self.api_token_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
@@ -263,7 +263,6 @@ class Settings:
     def describe(self) -> str:
         """Return all settings on one line, for the log at start; secrets are not shown."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values |= {name: "(set)" for name in _SECRET if values[name]}
         return "settings: " + " ".join(f"{name}={value!r}" for name, value in values.items())
 
     def _check_rate_limit(self) -> None:
@@ -286,8 +285,6 @@ def _parse(name: str, text: str, kind: type) -> Any:
 
 
 def _bad(name: str, value: object, wanted: str) -> SettingsError:
-    if name in _SECRET:
-        value = "(not shown)"
     return SettingsError(
         "bad-setting", f"{PREFIX}{name.upper()} is {value!r}.", f"It must be {wanted}."
     )
