@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset.blending import Head, Mask, centre_of, find_head, grow, seamless
 from brain_cnn.dataset.filling import contrast, fill_hole, hole_for
+from brain_cnn.dataset.weighting_greys import lay_oedema, repaint
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -42,6 +43,7 @@ def transplant(
     rng: np.random.Generator,
     *,
     needs_sight: bool = True,
+    weighting: str | None = None,
 ) -> tuple[Image, Image] | None:
     """Lay the donor's tumour into another head.
 
@@ -55,6 +57,8 @@ def transplant(
         donor_image, donor_mask: uint8 (S, S), the tumour and where it is.
         label: class of the tumour, one of `TUMOUR_LABELS`.
         needs_sight: give up where the tumour hardly differs from its surroundings.
+        weighting: one of `REPAINTED`, in whose greys it is painted, with the water around
+            it; None: in those of the donor, whatever the head is.
 
     Returns:
         The picture and the tumour's mask in it, both uint8 (S, S); None where a head or a
@@ -69,7 +73,13 @@ def transplant(
     if fitted is None:
         return None
     matrix, moved = fitted
-    patch = _match_greys(head_image, donor_image, head, donor, tumour, matrix, moved, rng)
+    if weighting is not None:
+        head_image = lay_oedema(head_image, head, moved, weighting, label, rng)
+        levels = _levels(head_image, donor_image, head, donor, tumour, moved)
+        source = repaint(donor_image, tumour, levels, weighting, label, rng)
+        patch = _warped(source, matrix)
+    else:
+        patch = _match_greys(head_image, donor_image, head, donor, tumour, matrix, moved, rng)
     edited = seamless(head_image, patch, moved, rng, feather=rng.uniform(0.7, 1.4))
     if needs_sight and not _is_seen(edited, moved):
         return None
@@ -231,10 +241,7 @@ def _match_greys(
     An affine map takes the tumour's surroundings to those of its new place, and the
     contrast of one brain to that of the other.
     """
-    around_donor = grow(tumour, 6) & ~grow(tumour, 2) & donor.brain
-    around_head = grow(moved, 6) & ~grow(moved, 2) & head.brain
-    level_donor = _median(donor_image, around_donor, donor.brain & ~tumour)
-    level_head = _median(head_image, around_head, head.brain)
+    level_donor, level_head = _levels(head_image, donor_image, head, donor, tumour, moved)
     ratio = contrast(head_image, head.brain) / contrast(donor_image, donor.brain & ~tumour)
     gain = float(np.clip(ratio, 0.6, 1.8)) * rng.uniform(0.85, 1.15)
     low, high = np.percentile(donor_image[tumour], [10, 90])
@@ -250,8 +257,22 @@ def _match_greys(
         dark = rng.uniform(0.2, 0.5) * level_head / max(abs(bright), 1.0)
         gain = -min(0.8 * float(np.clip(ratio, 0.6, 1.8)), dark)
     source = level_head + gain * (donor_image.astype(np.float32) - level_donor)
-    side = head_image.shape
-    return cv2.warpAffine(source, matrix, side[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return _warped(source, matrix)
+
+
+def _levels(
+    head_image: Image, donor_image: Image, head: Head, donor: Head, tumour: Mask, moved: Mask
+) -> tuple[float, float]:
+    """Return the median grey around the tumour, in the donor and at its new place."""
+    around_donor = grow(tumour, 6) & ~grow(tumour, 2) & donor.brain
+    around_head = grow(moved, 6) & ~grow(moved, 2) & head.brain
+    level_donor = _median(donor_image, around_donor, donor.brain & ~tumour)
+    return level_donor, _median(head_image, around_head, head.brain)
+
+
+def _warped(source: Floats, matrix: NDArray[np.float64]) -> Floats:
+    shape = source.shape[::-1]
+    return cv2.warpAffine(source, matrix, shape, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _median(image: Image, wanted: Mask, otherwise: Mask) -> float:
