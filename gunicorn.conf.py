@@ -4,11 +4,11 @@ import contextlib
 import resource
 import sys
 
-from brain_cnn.bundle import load_bundle
-from brain_cnn.engine import check_engine
 from brain_cnn.errors import BrainCnnError
-from brain_cnn.web import shared_metrics
-from brain_cnn.web.logs import WithoutAddress, gunicorn_logging
+from brain_cnn.inference.bundle import load_bundle
+from brain_cnn.inference.engines import check_engine
+from brain_cnn.web.runtime import shared_metrics
+from brain_cnn.web.runtime.logs import WithoutAddress, gunicorn_logging
 from brain_cnn.web.settings import Settings
 
 try:
@@ -24,7 +24,7 @@ bind = settings.bind
 workers = settings.worker_count
 threads = settings.thread_count
 # gthread, with requests collected in the event loop: slow clients hold no thread.
-worker_class = "brain_cnn.web.worker.PatientWorker"
+worker_class = "brain_cnn.web.runtime.worker.PatientWorker"
 worker_connections = 4096
 timeout = settings.timeout_s
 graceful_timeout = 20

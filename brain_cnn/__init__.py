@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from brain_cnn.classifier import Classifier, load_classifier
-    from brain_cnn.diagnosis import Diagnosis
     from brain_cnn.explain.gradcam import make_gradcam_heatmap
+    from brain_cnn.inference.classifier import Classifier, load_classifier
+    from brain_cnn.inference.diagnosis import Diagnosis
+    from brain_cnn.inference.study import StudyDiagnosis
     from brain_cnn.scan import Scan, Slice, read_scan
-    from brain_cnn.study import StudyDiagnosis
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Classifier": "brain_cnn.classifier",
-    "load_classifier": "brain_cnn.classifier",
-    "Diagnosis": "brain_cnn.diagnosis",
+    "Classifier": "brain_cnn.inference.classifier",
+    "load_classifier": "brain_cnn.inference.classifier",
+    "Diagnosis": "brain_cnn.inference.diagnosis",
     "Scan": "brain_cnn.scan",
     "Slice": "brain_cnn.scan",
-    "StudyDiagnosis": "brain_cnn.study",
+    "StudyDiagnosis": "brain_cnn.inference.study",
     "read_scan": "brain_cnn.scan",
     "make_gradcam_heatmap": "brain_cnn.explain.gradcam",
 }

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from benchmarks import common, engines, in_process, report, scaling, serving
 
-from brain_cnn.bundle import Bundle, load_bundle
 from brain_cnn.errors import BrainCnnError
+from brain_cnn.inference.bundle import Bundle, load_bundle
 
 SECTIONS = ("in_process", "http", "cold_start", "memory", "scaling", "engines")
 
@@ -87,7 +87,7 @@ def _real_slices(bundle: Bundle, folder: Path, data: Path | None) -> Path | None
     if data is None:
         common.say("no real data: accuracy is not compared")
         return None
-    from brain_cnn.judging import load_labelled, true_labels
+    from brain_cnn.dataset.labelled import load_labelled, true_labels
     from brain_cnn.preprocess import prepare
 
     labelled = load_labelled(str(data / "brain-tumor-mri.zip"), "protocol", data / "provenance.csv")

@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.bundle import load_bundle
-from brain_cnn.calibrating import refit_calibration, train_and_val_only
 from brain_cnn.dataset.batches import prepare_all
 from brain_cnn.dataset.index import load_masks
+from brain_cnn.dataset.labelled import SPLITS, load_labelled
 from brain_cnn.errors import BrainCnnError
-from brain_cnn.judging import SPLITS, load_labelled
+from brain_cnn.inference.bundle import load_bundle
+from brain_cnn.training.fit_calibration import refit_calibration, train_and_val_only
 
 
 def main(arguments: list[str] | None = None) -> int:

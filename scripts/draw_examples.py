@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.classifier import load_classifier
 from brain_cnn.errors import BrainCnnError
+from brain_cnn.evaluation.figures import gradcam_gallery, prediction_grid
+from brain_cnn.inference.classifier import load_classifier
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.render.figures import gradcam_gallery, prediction_grid
 
 _EACH = 3  # heads of each class
 

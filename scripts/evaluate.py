@@ -18,12 +18,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.bundle import Bundle, load_bundle
 from brain_cnn.dataset import index
-from brain_cnn.engine import ENGINES, Engine, make_engine
-from brain_cnn.errors import BrainCnnError
-from brain_cnn.evaluation import PUBLISHED_REFERENCE, format_interval, format_table
-from brain_cnn.judging import (
+from brain_cnn.dataset.labelled import (
     SPLITS,
     JudgedSlices,
     LabelledData,
@@ -32,8 +28,16 @@ from brain_cnn.judging import (
     measure_localisation,
     true_labels,
 )
-from brain_cnn.predictions import evaluate_file, write_predictions
-from brain_cnn.render.figure_sets import choose_examples, save_image_figures, save_number_figures
+from brain_cnn.errors import BrainCnnError
+from brain_cnn.evaluation.figure_sets import (
+    choose_examples,
+    save_image_figures,
+    save_number_figures,
+)
+from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE, format_interval, format_table
+from brain_cnn.evaluation.predictions import evaluate_file, write_predictions
+from brain_cnn.inference.bundle import Bundle, load_bundle
+from brain_cnn.inference.engines import ENGINES, Engine, make_engine
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -85,7 +85,7 @@ def inspect(
     found = report.data_report(records, images, unreadable, groups, split)
     suspects = []
     if options.suspects > 0:
-        from brain_cnn.dataset.suspects import find_suspects
+        from brain_cnn.evaluation.label_audit import find_suspects
 
         labels = [record.label for record in records]
         names = [record.path for record in records]

@@ -24,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from brain_cnn import external, measuring
-from brain_cnn.classifier import load_classifier
 from brain_cnn.dataset import copies
 from brain_cnn.dataset.index import load_masks
+from brain_cnn.dataset.labelled import LabelledData, load_labelled
 from brain_cnn.errors import BrainCnnError, SettingsError
-from brain_cnn.evaluation import format_interval
-from brain_cnn.judging import LabelledData, load_labelled
-from brain_cnn.render import trust_figures
-from brain_cnn.render.figures import save_figure
-from brain_cnn.saying import BundleJudge, Judge, KerasJudge
-from brain_cnn.shortcuts import shortcut_audit
+from brain_cnn.evaluation import external, trust_figures
+from brain_cnn.evaluation import measures as measuring
+from brain_cnn.evaluation.figures import save_figure
+from brain_cnn.evaluation.metrics import format_interval
+from brain_cnn.evaluation.shortcuts import shortcut_audit
+from brain_cnn.inference.classifier import load_classifier
+from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge
 
 
 class Measurement:

@@ -33,15 +33,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # to one all the same, since the products of a slice are too small to be shared.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from brain_cnn.classifier import Classifier, Progress, load_classifier
-from brain_cnn.engine import ENGINES
 from brain_cnn.errors import BrainCnnError, BundleError, ScanError
+from brain_cnn.inference.classifier import Classifier, Progress, load_classifier
+from brain_cnn.inference.engines import ENGINES
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER
 from brain_cnn.render.overlay import encode_png, overlay
 from brain_cnn.render.prediction_table import as_row, print_table, write_csv
 from brain_cnn.scan import PLANES, main_series, read_files
 from brain_cnn.scan.sniff import sniff
-from brain_cnn.study import StudyDiagnosis
 
 _OF_ARCHIVES = ("format", "slices", "workers", "cluster", "readers", "part_files", "quiet")
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def score_archive(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Score an archive into a folder; return the exit status."""
-    from brain_cnn.archive_scoring import JobSettings, ScoreSettings, run_job
+    from brain_cnn.batch import JobSettings, ScoreSettings, run_job
 
     if len(options.inputs) != 1 or options.json or options.csv or options.overlays:
         parser.error("--out takes one folder, ZIP or file, and --format for what is written")

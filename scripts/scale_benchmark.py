@@ -34,9 +34,9 @@ import numpy as np
 from benchmarks.scale_archive import build_archive, pictures_of
 from benchmarks.scale_report import Numbers, document
 
-from brain_cnn.archive_scoring import JobSettings, ScoreSettings, read_rows, run_job, walk
-from brain_cnn.archive_scoring.walk import Item, Opener
-from brain_cnn.classifier import Classifier, load_classifier
+from brain_cnn.batch import JobSettings, ScoreSettings, read_rows, run_job, walk
+from brain_cnn.batch.walk import Item, Opener
+from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.labels import LABELS
 from brain_cnn.scan import read_scan
 

@@ -45,9 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from brain_cnn import pipeline
-    from brain_cnn.train_settings import BASELINE, TrainSettings
-    from brain_cnn.training import make_repeatable
+    from brain_cnn.training import pipeline
+    from brain_cnn.training.settings import BASELINE, TrainSettings
+    from brain_cnn.training.trainer import make_repeatable
 
     settings = _with_changes(TrainSettings(seed=args.seed), args.set, _smoke_settings(args))
     baseline = _with_changes(replace(BASELINE, seed=args.seed), [], _smoke_settings(args))
@@ -70,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     out = args.out or run_path / "bundle"
     make_repeatable(args.seed)
     if args.distribute:
-        from brain_cnn.distribution import distribute_training
+        from brain_cnn.training.distribution import distribute_training
 
         print(f"Each batch is shared among {distribute_training()} devices.", flush=True)
 
@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace, drawn: Path) -> Any:
-    from brain_cnn.judging import load_labelled
+    from brain_cnn.dataset.labelled import load_labelled
     from brain_cnn.phantoms import write_phantom_dataset
 
     if args.data is None:

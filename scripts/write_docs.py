@@ -21,9 +21,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.errors import BrainCnnError
-from brain_cnn.evaluation import format_interval, sample_sentence
-from brain_cnn.render.trust_tables import NOT_MEASURED, TRUST_REGIONS
-from brain_cnn.render.trust_tables import table as _table
+from brain_cnn.evaluation.metrics import format_interval, sample_sentence
+from brain_cnn.evaluation.tables import NOT_MEASURED, TRUST_REGIONS
+from brain_cnn.evaluation.tables import table as _table
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "models" / "brain_cnn"

@@ -12,7 +12,7 @@ import pytest
 from conftest import encode
 from scanfiles import dicom, nifti
 
-from brain_cnn.archive_scoring import JobSettings, read_rows, run_job, walk
+from brain_cnn.batch import JobSettings, read_rows, run_job, walk
 from brain_cnn.phantoms import draw_phantom
 
 

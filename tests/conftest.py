@@ -19,9 +19,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.bundle import load_bundle, write_bundle_json
-from brain_cnn.calibration import COVERAGES, Calibration, Familiarity
-from brain_cnn.classifier import Classifier, load_classifier
+from brain_cnn.inference.bundle import load_bundle, write_bundle_json
+from brain_cnn.inference.calibration import COVERAGES, Calibration, Familiarity
+from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app

@@ -7,7 +7,7 @@
 Every case is a number: the same number always makes the same bytes, from seeds that this file
 writes itself (`seeds`). A case passes where the file is read or refused with a `ScanError`, in
 time and within memory; over HTTP, where the status is below 500. `make test` runs a few
-hundred (`tests/test_fuzz.py`).
+hundred (`tests/scan/test_fuzz.py`).
 """
 
 from __future__ import annotations

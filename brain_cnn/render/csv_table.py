@@ -11,13 +11,13 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from brain_cnn.bundle import Bundle
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.bundle import Bundle
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.study_json import trust_json
-from brain_cnn.study import StudyDiagnosis
 
 COLUMNS: dict[str, str] = {
     "file": "place of the file in the upload, from 0",

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.diagnosis import Diagnosis
+from brain_cnn.inference.diagnosis import Diagnosis
 
 MAX_OPACITY = 0.75
 """Share of colour where heat is 1; the slice stays visible beneath."""

@@ -6,12 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any, TextIO
 
-from brain_cnn.diagnosis import UNFAMILIAR
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.diagnosis import UNFAMILIAR
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.study_json import scan_json, slice_json, study_json, trust_json
 from brain_cnn.scan import Scan, Slice
-from brain_cnn.study import StudyDiagnosis
 
 CSV_COLUMNS = (
     "file",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_cnn.classifier import SeriesAnswer
-from brain_cnn.diagnosis import Diagnosis
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.classifier import SeriesAnswer
+from brain_cnn.inference.diagnosis import Diagnosis
+from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
 from brain_cnn.scan import Scan
-from brain_cnn.study import StudyDiagnosis
 
 
 def scan_json(scan: Scan) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from brain_cnn.errors import ScanError
 from brain_cnn.scan.archive import members
 from brain_cnn.scan.display import Reading
 from brain_cnn.scan.raster import read_raster
-from brain_cnn.scan.series import Series, assemble
 from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
+from brain_cnn.scan.stacks import Series, assemble
 from brain_cnn.scan.types import PLANES, Deadline, Scan, ScanLimits
 
 _READS = "Upload a DICOM, NIfTI, PNG, JPEG, WebP, BMP, TIFF or GIF file, or a ZIP of them."

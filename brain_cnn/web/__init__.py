@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brain_cnn.web.factory import create_app, serve
+    from brain_cnn.web.app import create_app, serve
 
 __all__ = ["create_app", "serve"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("brain_cnn.web.factory"), name)
+        return getattr(import_module("brain_cnn.web.app"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 
 from brain_cnn.web.problems import answer_http_error
-from brain_cnn.web.queue import Busy, ByteBudget
+from brain_cnn.web.runtime.queue import Busy, ByteBudget
 from brain_cnn.web.settings import Settings
 
 # Asked by machines that know neither a token nor our name, often, and from one address.

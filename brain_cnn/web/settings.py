@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from brain_cnn.cores import cores
-from brain_cnn.engine import ENGINES
 from brain_cnn.errors import SettingsError
+from brain_cnn.inference.engines import ENGINES
 from brain_cnn.scan import ScanLimits
 
 PREFIX = "BRAIN_CNN_"

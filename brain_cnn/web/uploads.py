@@ -8,11 +8,11 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from brain_cnn.classifier import Classifier
+from brain_cnn.inference.classifier import Classifier
 from brain_cnn.scan import PLANES
-from brain_cnn.web.samples import chosen_sample
+from brain_cnn.web.runtime.trace import current_trace
 from brain_cnn.web.settings import Settings
-from brain_cnn.web.trace import current_trace
+from brain_cnn.web.views.samples import chosen_sample
 
 FIELD = "file"
 
@@ -61,7 +61,7 @@ def reading_options() -> dict[str, Any]:
 
 def classifier() -> Classifier:
     """Return the model of this process."""
-    return current_app.extensions["brain_cnn.classifier"]
+    return current_app.extensions["brain_cnn.inference.classifier"]
 
 
 def settings() -> Settings:

@@ -108,8 +108,8 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _ncnn(folder: Path, threads: int) -> Run:
-    from brain_cnn.bundle import NCNN_NAMES
-    from brain_cnn.engine import NcnnEngine
+    from brain_cnn.inference.bundle import NCNN_NAMES
+    from brain_cnn.inference.engines import NcnnEngine
 
     graph, weights = (folder / name for name in NCNN_NAMES)
     engine = NcnnEngine((graph, weights), threads)
@@ -168,7 +168,7 @@ def _openvino(folder: Path, threads: int) -> Run:
     import onnx
     import openvino
 
-    from brain_cnn.onnx_graph import optimise_onnx
+    from brain_cnn.training.export.onnx_graph import optimise_onnx
 
     # Without this hint it computes in bfloat16 where the processor can, without a word.
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -1,0 +1,159 @@
+"""Fit the gate's picture of appearances: after a training, on its train and val parts alone.
+
+Needs scikit-learn; a served bundle holds the arrays that come out. No picture of a set that
+the gate is measured on enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_cnn.ood.descriptors import describe
+from brain_cnn.ood.gate import LEVELS, PASS_SHARE, Appearance
+from brain_cnn.ood.outliers import Picture, make_strangers, vary
+from brain_cnn.preprocess import prepare
+
+# How the refused share of val is divided among the checks, in the order of `CHECKS`: the
+# check that has seen strangers gets most of it.
+_TAILS = np.array([1.0, 1.0, 12.0])
+_COMPONENTS = 160
+# Strong weight decay: the limits hang on the strangest few heads of val, which an overfitted
+# network judges wildly.
+_DECAY = 3.0
+_STRANGERS = 4700
+_KNOWN_STRANGERS = 1500
+_HIDDEN, _NETWORKS, _EPOCHS = 96, 6, 12
+
+
+def describe_pictures(pictures: Sequence[Picture], size: int) -> NDArray[np.float32]:
+    """Return the descriptors (N, K) of pictures uint8 (H, W), prepared as uploads are."""
+    batches = [
+        describe(np.stack([prepare(one, size).tensor for one in pictures[start : start + 64]]))
+        for start in range(0, len(pictures), 64)
+    ]
+    return np.concatenate(batches)
+
+
+def fit_appearance(
+    heads: Sequence[Picture],
+    looks: NDArray[np.float32],
+    val_looks: NDArray[np.float32],
+    size: int,
+    feature_distances: NDArray[np.floating],
+    known_strangers: Sequence[Picture] = (),
+    *,
+    seed: int = 0,
+    strangers: int | None = None,
+) -> Appearance:
+    """Fit on heads of the train part, and set the limits on those of the val part.
+
+    Args:
+        heads: N prepared slices uint8 (size, size) of the train part.
+        looks, val_looks: float32 (N, K) and (M, K), descriptors of these and the val slices.
+        size: side of the network's input, pixels.
+        feature_distances: float (M,), the check `feature-distance` of the val slices.
+        known_strangers: prepared pictures uint8 (size, size) of the data set that are known
+            to be no brain MRI (head CTs, say); negatives beside those that are made.
+        seed: the same pictures and seed give the same gate.
+        strangers: how many negatives are made; None: about two a head, at most 4700.
+    """
+    rng = np.random.default_rng(seed)
+    if strangers is None:
+        strangers = min(_STRANGERS, 200 + 2 * len(heads))
+    varied = describe_pictures([vary(head, rng) for head in heads], size)
+    made = describe_pictures(make_strangers(heads, strangers, rng)[0], size)
+    negatives = [made]
+    if len(known_strangers):
+        drawn = rng.integers(0, len(known_strangers), min(_KNOWN_STRANGERS, len(heads)))
+        negatives += [
+            describe_pictures(known_strangers, size),
+            describe_pictures([vary(known_strangers[i], rng) for i in drawn], size),
+        ]
+    positive, negative = np.concatenate([looks, varied]), np.concatenate(negatives)
+    mean, scale = positive.mean(axis=0), positive.std(axis=0) + 1e-2
+    empty = np.zeros(3)
+    draft = Appearance(mean, scale, np.zeros((len(mean), 1)), np.zeros((1, 1)), np.zeros(2),
+                       empty, empty + 1, np.zeros(len(LEVELS)))  # fmt: skip
+    inside, outside = draft.scaled(positive), draft.scaled(negative)
+    axes = np.linalg.svd(inside, full_matrices=False)[2][:_COMPONENTS].T
+    hidden, output = _learn(inside, outside, seed)
+    draft = Appearance(mean, scale, axes, hidden, output, empty, empty + 1, draft.quantiles)
+    values = np.column_stack([feature_distances, *draft.values(val_looks)])
+    return set_limits(draft, values)
+
+
+def set_limits(draft: Appearance, values: NDArray[np.float64]) -> Appearance:
+    """Return `draft` with limits that let `PASS_SHARE` of the val slices pass together.
+
+    Args:
+        values: float (M, 3), of the val slices, in the order of `CHECKS`.
+    """
+    low, high = 0.0, 1.0 / _TAILS.max()
+    for _ in range(40):  # the largest tail that keeps the promise
+        tail = (low + high) / 2
+        limits = _limits(values, tail)
+        if (values <= limits).all(axis=1).mean() >= PASS_SHARE:
+            low = tail
+        else:
+            high = tail
+    limits, middles = _limits(values, low), np.median(values, axis=0)
+    # A hair wider: of few val slices one lies on its limit, and the last bits of its value hang
+    # on the engine and on how many slices are judged together.
+    limits = np.maximum(limits, middles) + 1e-5 * (1.0 + np.abs(limits))
+    fields = {name: getattr(draft, name) for name in ("mean", "scale", "axes", "hidden", "output")}
+    made = Appearance(**fields, middles=middles, limits=limits, quantiles=draft.quantiles)
+    quantiles = np.quantile(made.excess(values).max(axis=1), LEVELS)
+    return Appearance(**fields, middles=middles, limits=limits, quantiles=quantiles)
+
+
+def _limits(values: NDArray[np.float64], tail: float) -> NDArray[np.float64]:
+    shares = 1.0 - np.minimum(tail * _TAILS, 0.5)
+    return np.array([np.quantile(v, s) for v, s in zip(values.T, shares, strict=True)])
+
+
+def _learn(
+    heads: NDArray[np.float64], strangers: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both layers of the mean of a few small networks; 1 is a stranger."""
+    from sklearn.neural_network import MLPClassifier
+
+    inputs = np.concatenate([heads, strangers]).astype(np.float32)
+    truth = np.repeat([0, 1], [len(heads), len(strangers)])
+    hidden, output, bias = [], [], 0.0
+    for number in range(_NETWORKS):
+        network = MLPClassifier(
+            (_HIDDEN,), alpha=_DECAY, learning_rate_init=2e-3, batch_size=128,
+            max_iter=_EPOCHS, n_iter_no_change=_EPOCHS, random_state=seed + number,
+        )  # fmt: skip
+        with _no_warning():
+            network.fit(inputs, truth)
+        hidden.append(np.concatenate([network.coefs_[0], network.intercepts_[:1]]))
+        output.append(network.coefs_[1][:, 0] / _NETWORKS)
+        bias += float(network.intercepts_[1][0]) / _NETWORKS
+    return np.concatenate(hidden, axis=1).astype(np.float64), np.append(
+        np.concatenate(output), bias
+    ).astype(np.float64)
+
+
+def learn_strangers(
+    heads: NDArray[np.float64], strangers: NDArray[np.float64], seed: int = 0
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Learn scaled descriptors of heads from those of strangers; return the log odds."""
+    hidden, output = _learn(heads, strangers, seed)
+    count = heads.shape[1]
+    draft = Appearance(np.zeros(count), np.ones(count), np.zeros((count, 1)), hidden, output,
+                       np.zeros(3), np.ones(3), np.zeros(len(LEVELS)))  # fmt: skip
+    return draft.likeness
+
+
+def _no_warning():  # type: ignore[no-untyped-def]
+    """Silence "not converged": the number of epochs is chosen, not a failure."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    context = warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+    return context

@@ -1,0 +1,133 @@
+"""`create_app`: settings and a model in, a WSGI application out."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache
+from pathlib import Path
+
+from flask import Flask, url_for
+from flask.json.provider import DefaultJSONProvider
+
+from brain_cnn.errors import BrainCnnError
+from brain_cnn.inference.classifier import Classifier, load_classifier
+from brain_cnn.web.limits import set_limits
+from brain_cnn.web.problems import handle_errors
+from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
+from brain_cnn.web.runtime.metrics import Metrics, install_metrics
+from brain_cnn.web.runtime.queue import ByteBudget, EngineQueue, install_queue
+from brain_cnn.web.runtime.queued_classifier import ServedClassifier
+from brain_cnn.web.runtime.watch import watch_requests
+from brain_cnn.web.security import protect
+from brain_cnn.web.settings import Settings
+from brain_cnn.web.views import (
+    api,
+    counterfactual,
+    health,
+    model_page,
+    openapi,
+    pages,
+    report,
+    samples,
+    viewer,
+)
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def create_app(settings: Settings | None = None, classifier: Classifier | None = None) -> Flask:
+    """Build the web application, with the model loaded and tested.
+
+    Args:
+        settings: None reads them from the environment.
+        classifier: a loaded model, whose engine is used with the coverage and limits of the
+            settings; None loads the one that the settings name.
+
+    Raises:
+        SettingsError: a setting is unknown or does not fit.
+        BundleError: the model is missing, damaged, or fails its self-test.
+    """
+    settings = settings or Settings.from_env()
+    set_up_logging(settings.log_format)
+    if classifier is None:
+        classifier = load_classifier(
+            settings.model_path,
+            settings.engine,
+            settings.coverage,
+            threads=settings.engine_threads,
+            limits=settings.scan_limits,
+        )
+    served = ServedClassifier(
+        classifier.bundle, classifier.engine, settings.coverage, settings.scan_limits
+    )
+    served.self_test()
+
+    app = PrivateApp(
+        "brain_cnn", template_folder=_ROOT / "templates", static_folder=str(_ROOT / "static")
+    )
+    app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    app.config["READ_SECONDS"] = settings.read_seconds  # of web/runtime/worker.py
+    app.config["MAX_FORM_PARTS"] = settings.max_form_parts
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.sort_keys = False  # the order of our documentation reads better
+    app.extensions["brain_cnn.settings"] = settings
+    app.extensions["brain_cnn.inference.classifier"] = served
+    metrics = Metrics()
+    metrics.say_model(served)
+    install_metrics(app, metrics)
+    budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
+    queue = EngineQueue(
+        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
+    )
+    install_queue(app, queue, budget)
+    app.jinja_env.globals["static_url"] = static_url
+    app.jinja_env.filters["percent"] = pages.percent
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    # In this order: what is refused is watched and carries the headers too.
+    watch_requests(app, metrics)
+    protect(app)
+    set_limits(app, settings, budget)
+    handle_errors(app)
+    for module in (
+        pages,
+        viewer,
+        model_page,
+        api,
+        counterfactual,
+        report,
+        samples,
+        health,
+        openapi,
+    ):
+        app.register_blueprint(module.blueprint)
+    bundle, engine = served.bundle, served.engine.name
+    LOGGER.info(
+        "model %s %s (%s), engine %s", bundle.name, bundle.version, bundle.sha256[:12], engine
+    )
+    return app
+
+
+def serve() -> None:
+    """Run one process without gunicorn, for a look at the page; debug stays off."""
+    from werkzeug.serving import run_simple
+
+    try:
+        settings = Settings.from_env()
+        app = create_app(settings)
+    except BrainCnnError as error:
+        sys.exit(f"Brain CNN cannot start: {error}")
+    print(settings.describe(), file=sys.stderr)
+    host, _, port = settings.bind.rpartition(":")
+    run_simple(host, int(port), app, threaded=True)
+
+
+def static_url(name: str) -> str:
+    """Return the address of a static file, with its content's hash, so that caches may keep it."""
+    return url_for("static", filename=name, v=_content_hash(name))
+
+
+@cache
+def _content_hash(name: str) -> str:
+    return hashlib.sha256((_ROOT / "static" / name).read_bytes()).hexdigest()[:10]

@@ -1,0 +1,216 @@
+"""A bounded queue in front of the engine: some requests run, some wait, the rest is told so.
+
+Without it every request that is accepted makes all others slower, and all of them hold their
+files in memory. Each gunicorn process has its own queue.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flask import Flask, current_app
+from werkzeug.exceptions import ServiceUnavailable
+
+from brain_cnn.web.runtime.trace import current_trace
+
+_EXTENSION = "brain_cnn.queue"
+BUDGET = "brain_cnn.budget"
+_LONGEST_RETRY_S = 60
+
+
+class Busy(ServiceUnavailable):
+    """503 with `Retry-After`: there is no room for this request now.
+
+    Attributes:
+        code_name: the problem's `code`.
+    """
+
+    def __init__(self, code_name: str, retry_after: int) -> None:
+        super().__init__(
+            "The server is busy: more files arrive than it can judge. Nothing of yours was kept. "
+            f"Please try again in {retry_after} second{'' if retry_after == 1 else 's'}.",
+            retry_after=retry_after,
+        )
+        self.code_name = code_name
+
+
+class Slot:
+    """The right to use the engine, until `leave` (which may be called twice)."""
+
+    def __init__(self, queue: EngineQueue) -> None:
+        self._queue: EngineQueue | None = queue
+        self._since = time.perf_counter()
+
+    def leave(self) -> None:
+        """Give the slot to the next one who waits."""
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.release(time.perf_counter() - self._since)
+
+
+class EngineQueue:
+    """First come, first served.
+
+    Args:
+        slots: requests that are judged at once.
+        waiting: requests that may wait for a slot.
+        seconds: how long one of them waits before it is refused.
+        watch: called with (running, waiting) after each change.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        waiting: int,
+        seconds: float,
+        watch: Callable[[int, int], None] = lambda running, waiting: None,
+    ) -> None:
+        self._slots, self._most_waiting, self._seconds = slots, waiting, seconds
+        self._watch = watch
+        self._lock = threading.Lock()
+        self._running = 0
+        self._waiters: deque[threading.Lock] = deque()
+        self._mean_s = 0.05  # of how long a slot is held, for Retry-After
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """How many run and how many wait."""
+        return self._running, len(self._waiters)
+
+    def enter(self) -> Slot:
+        """Return a slot, at once or after a wait.
+
+        Raises:
+            Busy: too many wait already, or the wait was too long.
+        """
+        with self._lock:
+            if self._running < self._slots:
+                self._running += 1
+                self._watch(*self.lengths)
+                return Slot(self)
+            if len(self._waiters) >= self._most_waiting:
+                raise self._busy("queue-full")
+            ticket = threading.Lock()
+            ticket.acquire()
+            self._waiters.append(ticket)
+            self._watch(*self.lengths)
+        if not ticket.acquire(timeout=self._seconds):
+            with self._lock:
+                # Not there any more: the slot was handed over in this very moment.
+                if ticket in self._waiters:
+                    self._waiters.remove(ticket)
+                    self._watch(*self.lengths)
+                    raise self._busy("queue-slow")
+        return Slot(self)
+
+    def release(self, held_s: float) -> None:
+        """Hand a slot, held for `held_s` seconds, to the one who waits longest."""
+        with self._lock:
+            self._mean_s += 0.1 * (held_s - self._mean_s)
+            if self._waiters:
+                # The slot goes straight over, so that no newcomer can overtake.
+                self._waiters.popleft().release()
+            else:
+                self._running -= 1
+            self._watch(*self.lengths)
+
+    def _busy(self, code_name: str) -> Busy:
+        seconds = self._mean_s * (len(self._waiters) + 1) / self._slots
+        return Busy(code_name, max(1, min(_LONGEST_RETRY_S, math.ceil(seconds))))
+
+
+class ByteBudget:
+    """How many bytes of uploads one process holds at once.
+
+    Args:
+        most: the limit in bytes.
+        watch: called with the bytes that are held after each change.
+    """
+
+    def __init__(self, most: int, watch: Callable[[int], None] = lambda held: None) -> None:
+        self._most = most
+        self._watch = watch
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are taken now."""
+        return self._held
+
+    def take(self, count: int) -> bool:
+        """Take `count` bytes; False if they do not fit."""
+        with self._lock:
+            if self._held + count > self._most:
+                return False
+            self._held += count
+            self._watch(self._held)
+            return True
+
+    def give_back(self, count: int) -> None:
+        """Give `count` bytes back."""
+        if not count:
+            return
+        with self._lock:
+            self._held -= count
+            self._watch(self._held)
+
+
+def install_queue(app: Flask, queue: EngineQueue, budget: ByteBudget) -> None:
+    """Make `queue` the one that `engine_slot` uses in `app`, and `budget` that of its uploads."""
+    app.extensions[_EXTENSION] = queue
+    app.extensions[BUDGET] = budget
+
+
+@contextmanager
+def engine_slot() -> Iterator[None]:
+    """Hold a slot of the engine: `with engine_slot(): ...`, or `@engine_slot()` on a view.
+
+    Used inside itself, in one request, it takes no second slot.
+
+    Raises:
+        Busy: the queue is full; 503 at once.
+    """
+    if current_trace().slot is not None:
+        yield
+        return
+    leave = hold_slot()
+    try:
+        yield
+    finally:
+        leave()
+
+
+def hold_slot() -> Callable[[], None]:
+    """Take a slot that the request holds until its end.
+
+    Returns:
+        What gives it back earlier; it may be called again, from any thread.
+
+    Raises:
+        Busy: the queue is full.
+    """
+    trace = current_trace()
+    start = time.perf_counter()
+    slot = current_app.extensions[_EXTENSION].enter()
+    trace.add("queue", time.perf_counter() - start)
+    trace.slot = slot
+
+    def leave() -> None:
+        trace.slot = None
+        slot.leave()
+
+    return leave
+
+
+def leave_slot() -> None:
+    """Give back the slot that the current request still holds, if any."""
+    trace = current_trace()
+    slot, trace.slot = trace.slot, None
+    if slot is not None:
+        slot.leave()

@@ -1,0 +1,88 @@
+"""What is known of one request while it is answered: its id, its durations, its verdicts.
+
+It lives in the WSGI environment and not in `flask.g`, because the environment is the same for
+a request that is handed to another thread, whose application context is its own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from flask import has_request_context, request
+
+if TYPE_CHECKING:
+    from brain_cnn.web.runtime.queue import Slot
+
+_KEY = "brain_cnn.trace"
+HEADER = "X-Request-ID"
+
+# What a proxy or a caller may call a request: nothing that could break a log or a header.
+_SAFE_ID = re.compile(r"[A-Za-z0-9._=-]{1,64}")
+
+
+class Trace:
+    """One request.
+
+    Attributes:
+        id: the caller's `X-Request-ID` if it is safe, else a new one (32 hex digits).
+        start: `time.perf_counter()` at its begin.
+        stages: name -> seconds that were spent in it.
+        verdicts: (verdict, label) of each study that was judged; label "" if unfamiliar.
+        slices: slices that were judged.
+        refusal: code of the problem that was answered, or "".
+        slot: the engine slot that this request holds now.
+        works_on: whether it is judged on while its answer is sent already, and gives the slot
+            back by itself: Flask ends a request when it begins to send.
+        takes_slots: False for health checks, which must be answered by a busy server too and
+            are counted as nobody's verdict.
+    """
+
+    __slots__ = (
+        "id",
+        "refusal",
+        "slices",
+        "slot",
+        "stages",
+        "start",
+        "takes_slots",
+        "verdicts",
+        "works_on",
+    )
+
+    def __init__(self, wanted_id: str | None = None) -> None:
+        safe = wanted_id is not None and _SAFE_ID.fullmatch(wanted_id)
+        self.id: str = wanted_id if safe and wanted_id else uuid.uuid4().hex
+        self.start = time.perf_counter()
+        self.stages: dict[str, float] = {}
+        self.verdicts: list[tuple[str, str]] = []
+        self.slices = 0
+        self.refusal = ""
+        self.slot: Slot | None = None
+        self.takes_slots = True
+        self.works_on = False
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count `seconds` for `stage`."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def durations(self) -> dict[str, float]:
+        """Return seconds by stage; "render" is what no other stage has, "total" is all."""
+        total = time.perf_counter() - self.start
+        rest = max(0.0, total - sum(self.stages.values()))
+        return {**self.stages, "render": rest, "total": total}
+
+
+def current_trace() -> Trace:
+    """Return the trace of the current request."""
+    trace = request.environ.get(_KEY)
+    if trace is None:
+        trace = request.environ[_KEY] = Trace(request.headers.get(HEADER))
+    return trace
+
+
+def trace_or_none() -> Trace | None:
+    """Return the trace, or None outside a request."""
+    return current_trace() if has_request_context() else None

@@ -1,0 +1,43 @@
+"""For those who run the server: is it alive, can it answer, how much does it do."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, jsonify
+
+from brain_cnn.errors import BundleError
+from brain_cnn.web.problems import problem, problem_response
+from brain_cnn.web.runtime import metrics as prometheus
+from brain_cnn.web.runtime.trace import current_trace
+from brain_cnn.web.uploads import classifier
+
+blueprint = Blueprint("ops", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The orchestrator gets 200 as long as the process answers."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """The load balancer gets 200 if a drawn slice goes through the real engine."""
+    model = classifier()
+    current_trace().takes_slots = False
+    try:
+        model.self_test()
+    except BundleError as error:
+        current_app.logger.error("not ready: %s", error.message)
+        return problem_response(problem(503, error.message, code=error.code))
+    bundle = model.bundle
+    return jsonify(
+        status="ready",
+        model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        engine=model.engine.name,
+    )
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus gets the numbers of all processes of this server."""
+    return Response(prometheus.metrics().page(), content_type=prometheus.CONTENT_TYPE)

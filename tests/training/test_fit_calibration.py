@@ -1,0 +1,75 @@
+"""Promises of a new calibration: the weights stay, the sums fit, and the test part is unseen."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from brain_cnn.dataset.batches import prepare_all
+from brain_cnn.dataset.index import ImageRecord
+from brain_cnn.dataset.labelled import LabelledData
+from brain_cnn.dataset.splits import Split
+from brain_cnn.inference.bundle import load_bundle
+from brain_cnn.labels import LABELS
+from brain_cnn.phantoms import draw_phantom_with_mask
+from brain_cnn.training.fit_calibration import (
+    CONFIDENT_SHARE,
+    refit_calibration,
+    train_and_val_only,
+)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Return 60 heads with masks: 36 to train, 12 to choose, 12 to test."""
+    heads = [draw_phantom_with_mask(LABELS[i % 4], i) for i in range(60)]
+    records = [ImageRecord(f"{LABELS[i % 4]}/{i}.png", LABELS[i % 4], "") for i in range(60)]
+    places = np.arange(60)
+    split = Split("grouped", places[:36], places[36:48], places[48:], places, False, "drawn")
+    data = LabelledData(records, [head for head, _ in heads], split)
+    return data, [mask for _, mask in heads]
+
+
+@pytest.fixture(scope="module")
+def refitted(drawn, classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "bundle"
+    shutil.copytree(
+        classifier.bundle.path, folder,
+        ignore=shutil.ignore_patterns("figures", "predictions", "*.md", "metrics.json"),
+    )  # fmt: skip
+    data = train_and_val_only(drawn[0])
+    labels = [record.label for record in data.records]
+    prepared = prepare_all(data.images, labels, drawn[1][:48], classifier.bundle.input_size)
+    return folder, refit_calibration(folder, data, prepared)
+
+
+def test_only_train_and_val_are_looked_at(drawn):
+    data = train_and_val_only(drawn[0])
+    assert len(data.records) == len(data.images) == len(data.split.groups) == 48
+    assert len(data.split.test) == 0
+    assert data.records[data.split.val[0]].path == drawn[0].records[36].path
+
+
+def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
+    folder, fitted = refitted
+    loaded = load_bundle(folder)
+    assert loaded.sha256 == classifier.bundle.sha256
+    assert loaded.calibration.temperature == fitted.temperature
+    assert loaded.calibration.looks is not None and loaded.calibration.trust is not None
+    old = json.loads((classifier.bundle.path / "bundle.json").read_text())
+    assert loaded.info["training"] == old["training"]
+
+
+def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
+    from brain_cnn.inference.classifier import Classifier
+    from brain_cnn.inference.engines import make_engine
+    from brain_cnn.inference.predictor import BundleJudge
+    from brain_cnn.scan.types import Slice
+
+    bundle = load_bundle(refitted[0])
+    judge = BundleJudge(Classifier(bundle, make_engine(bundle, threads=1)))
+    said = judge.say([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
+    assert said.confident().mean() <= CONFIDENT_SHARE + 1 / 12
+    assert said.familiar.mean() >= 0.9
+    assert ((said.trust >= 0) & (said.trust <= 1)).all()
