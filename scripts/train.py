@@ -3,6 +3,8 @@
     python scripts/train.py --data brain-tumor-mri.zip --out models/brain_cnn
     python scripts/train.py --data brain-tumor-mri.zip --split protocol \\
         --protocol provenance.csv --masks masks-trainval.zip --out models/brain_cnn
+    python scripts/train.py ... --labels head-labels.zip --normals normal-volumes.zip \\
+        --set synthetic_share=0.4 --set normal_share=0.18
     python scripts/train.py --smoke
 
 --data takes a folder, a ZIP, an https:// link to a ZIP or a Google Drive share link. The run
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from brain_cnn.training import pipeline
+    from brain_cnn.training.mixing import build_mixture
     from brain_cnn.training.settings import BASELINE, TrainSettings
     from brain_cnn.training.trainer import make_repeatable
 
@@ -84,13 +87,16 @@ def _run(args: argparse.Namespace) -> int:
     print("Preparing slices ...", flush=True)
     prepared = pipeline.prepare_data(data, args.masks, settings.size)
     start = None if args.start_from is None else pipeline.load_network(args.start_from)
+    mixture = build_mixture(
+        prepared, data.split.train, settings, args.labels, args.normals, args.cache
+    )
     networks: dict[str, pipeline.Trained] = {}
     plans = [("ours", settings)] + ([] if args.no_baseline else [("baseline", baseline)])
     for name, plan in plans:
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
-        first = start if name == "ours" else None
+        ours = {"start": start, "mixture": mixture} if name == "ours" else {}
         trained = pipeline.train_one(
-            data, prepared, plan, run_path / name, resume=args.resume, start=first
+            data, prepared, plan, run_path / name, resume=args.resume, **ours
         )
         if trained is None:
             print(f"Checkpoints, to use or to go on from: {run_path / name}/best.keras, last.keras")
@@ -174,6 +180,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--protocol", type=Path, help="CSV with protocol_split and similarity_group per image")
     add("--masks", help="folder or ZIP of tumour masks, named like the images")
+    add("--labels", type=Path, help="ZIP or folder of head label maps: synthetic heads")
+    add("--normals", type=Path, help="ZIP or folder of normal heads' volumes")
+    add("--cache", type=Path, default=Path(".cache/pools"), help="keeps what is made of them")
     add("--run-dir", type=Path, default=Path("runs/run"), help="keeps checkpoints and results")
     add("--resume", action="store_true", help="go on after the last finished epoch")
     add(

@@ -32,6 +32,8 @@ _LONGEST_PIXEL = 1.7
 _LEAST_HEAD = {"axial": 0.3, "coronal": 0.45, "sagittal": 0.45}
 # Axial slices lie between these distances below the vertex: lower ones show a jaw, no brain.
 _BELOW_VERTEX_MM = (12.0, 125.0)
+# Axial slices down to here are brain inside the skull; lower ones show face and skull base.
+_BRAIN_ABOVE_MM = 88.0
 _PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 # Axial slices are what nearly everybody uploads.
 _PER_VOLUME = {"axial": 26, "coronal": 9, "sagittal": 9}
@@ -54,12 +56,18 @@ class NormalVolume:
 
 @dataclass(frozen=True)
 class NormalSlice:
-    """A slice of square pixels, upright: uint8 (H, W), and what is known of it."""
+    """A slice of square pixels, upright: uint8 (H, W), and what is known of it.
+
+    Attributes:
+        shows_brain: it is no slice through face and skull base: a tumour of the brain may
+            be laid into it.
+    """
 
     pixels: NDArray[np.uint8]
     subject: str
     weighting: str
     plane: str
+    shows_brain: bool
 
 
 def load_normals(source: str | Path) -> list[NormalVolume]:
@@ -106,8 +114,7 @@ def slices_of(volume: NormalVolume) -> list[NormalSlice]:
         area = (volume.voxels > 25).sum(axis=others)
         shown = np.flatnonzero(area > _LEAST_HEAD[plane] * area.max())
         if plane == "axial":
-            vertex = np.flatnonzero(area > 0.02 * area.max()).max()
-            below = (vertex - shown) * volume.mm[axis]
+            below = (_vertex(area) - shown) * volume.mm[axis]
             shown = shown[(below > _BELOW_VERTEX_MM[0]) & (below < _BELOW_VERTEX_MM[1])]
         count = min(_PER_VOLUME[plane], len(shown))
         for place in shown[np.linspace(0, len(shown) - 1, count).astype(int)]:
@@ -115,8 +122,18 @@ def slices_of(volume: NormalVolume) -> list[NormalSlice]:
             # Both other axes point to the right or front, then up: down the page is minus them.
             upright = np.ascontiguousarray(section.T[::-1, ::-1])
             pixels = _square_pixels(upright, down=sizes[1], right=sizes[0])
-            result.append(NormalSlice(pixels, volume.subject, volume.weighting, plane))
+            shows_brain = plane != "axial" or _above_base(int(place), area, volume.mm[axis])
+            result.append(NormalSlice(pixels, volume.subject, volume.weighting, plane, shows_brain))
     return result
+
+
+def _vertex(area: NDArray[np.integer]) -> int:
+    """Return the topmost axial slice that shows the head, by its area in each."""
+    return int(np.flatnonzero(area > 0.02 * area.max()).max())
+
+
+def _above_base(place: int, area: NDArray[np.integer], step_mm: float) -> bool:
+    return (_vertex(area) - place) * step_mm < _BRAIN_ABOVE_MM
 
 
 def _square_pixels(section: NDArray[np.uint8], *, down: float, right: float) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from brain_cnn.dataset.synthetic.heads import Head
 from brain_cnn.dataset.synthetic.make import make_slice
 from brain_cnn.dataset.synthetic.settings import SyntheticSettings
 from brain_cnn.dataset.weighting_greys import REPAINTED
-from brain_cnn.labels import LABELS, NOTUMOR, TUMOUR_LABELS, label_index
+from brain_cnn.labels import LABELS, NOTUMOR, label_index
 from brain_cnn.preprocess import PREPROCESS_VERSION, prepare
 
 Image = NDArray[np.uint8]
@@ -37,6 +37,8 @@ _STREAM = 23
 _TRIES = 8
 # Of the tumours laid into T1 heads, the share painted as contrast T1, as the donors are.
 _AS_CONTRAST = 0.5
+# No pituitary tumours: where the sella lies is not known in these heads.
+_GRAFTED = ("glioma", "meningioma")
 
 
 class Made(NamedTuple):
@@ -48,6 +50,13 @@ class Made(NamedTuple):
     weighting: str
     plane: str
     origin: str
+
+
+class Receivers(NamedTuple):
+    """Normal slices, and bool (N,): which may receive a tumour."""
+
+    pool: Pool
+    shows_brain: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -87,18 +96,23 @@ def normal_pool(slices: Sequence[NormalSlice], size: int) -> Pool:
 
 
 def grafted_pool(
-    heads: Pool, donors: PreparedData, count: int, seed: int, cache: Path, workers: int = 2
-) -> Pool:
+    slices: Sequence[NormalSlice], donors: PreparedData, count: int, seed: int, cache: Path,
+    workers: int = 2,
+) -> Pool:  # fmt: skip
     """Lay tumours into normal heads, `count` times.
 
     Args:
-        heads: normal slices.
+        slices: normal slices.
         donors: pictures with tumours and masks, contrast T1; those without mask are left out.
     """
     assert donors.masks is not None
+    heads = Receivers(
+        normal_pool(slices, donors.images.shape[-1]),
+        np.array([one.shows_brain for one in slices]),
+    )
     key = {
         "kind": "grafted",
-        "heads": _digest(heads.data.images),
+        "heads": _digest(heads.pool.data.images),
         "donors": [_digest(donors.images), _digest(donors.masks)],
         "count": count, "seed": seed,
     }  # fmt: skip
@@ -135,22 +149,23 @@ def _normal(one: NormalSlice, size: int) -> Made:
     return Made(image, np.zeros_like(image), label, one.weighting, one.plane, one.subject)
 
 
-def _grafted(heads: Pool, donors: PreparedData, number: int) -> Made | None:
+def _grafted(heads: Receivers, donors: PreparedData, number: int) -> Made | None:
     """Lay a tumour into a head, both drawn: weightings evenly, classes evenly."""
     assert donors.masks is not None
+    pool = heads.pool
     rng = np.random.default_rng([_STREAM, number])
     for _ in range(_TRIES):
-        weighting = str(rng.choice(np.unique(heads.weightings)))
-        place = int(rng.choice(np.flatnonzero(heads.weightings == weighting)))
-        label = TUMOUR_LABELS[int(rng.integers(len(TUMOUR_LABELS)))]
+        label = str(rng.choice(_GRAFTED))
+        weighting = str(rng.choice(np.unique(pool.weightings)))
+        places = np.flatnonzero(heads.shows_brain & (pool.weightings == weighting))
         fitting = np.flatnonzero((donors.labels == label_index(label)) & donors.has_mask)
-        if fitting.size == 0:
+        if fitting.size == 0 or places.size == 0:
             continue
-        donor = int(rng.choice(fitting))
+        place, donor = int(rng.choice(places)), int(rng.choice(fitting))
         as_contrast = weighting == "t1" and rng.random() < _AS_CONTRAST
         shown = "t1c" if as_contrast or weighting not in REPAINTED else weighting
         laid = edits.transplant(
-            heads.data.images[place],
+            pool.data.images[place],
             donors.images[donor],
             donors.masks[donor],
             label,
@@ -158,9 +173,8 @@ def _grafted(heads: Pool, donors: PreparedData, number: int) -> Made | None:
             weighting=None if shown == "t1c" else shown,
         )
         if laid is not None:
-            image, mask = laid
-            origin = str(heads.origins[place])
-            return Made(image, mask, label_index(label), shown, str(heads.planes[place]), origin)
+            origin, plane = str(pool.origins[place]), str(pool.planes[place])
+            return Made(*laid, label_index(label), shown, plane, origin)
     return None
 
 

@@ -39,6 +39,7 @@ from brain_cnn.inference.engines import EngineOutput
 from brain_cnn.preprocess import prepare
 from brain_cnn.training.export.engine_files import MIN_IMAGES, export_all
 from brain_cnn.training.fit_calibration import Ask, fit_everything
+from brain_cnn.training.mixing import Mixture
 from brain_cnn.training.run_folder import RunFolder
 from brain_cnn.training.settings import TrainSettings, settings_as_json
 from brain_cnn.training.trainer import fit
@@ -120,11 +121,13 @@ def train_one(
     *,
     resume: bool,
     start: keras.Model | None = None,
+    mixture: Mixture | None = None,
 ) -> Trained | None:
     """Fit one network, calibrate it on val, and judge the test part once.
 
     Args:
         start: a network whose weights are the first ones; None: random ones.
+        mixture: what the epochs are drawn from; None: the real training part alone.
 
     Returns:
         None where Ctrl-C cut the training short: an unfinished network sees no test image.
@@ -132,7 +135,9 @@ def train_one(
     run = RunFolder(folder)
     run.write_text("settings.json", settings_as_json(settings))
     split = data.split
-    model = fit(prepared, split.train, split.val, settings, run, resume=resume, start=start)
+    model = fit(
+        prepared, split.train, split.val, settings, run, resume=resume, start=start, mixture=mixture
+    )
     if run.interrupted:
         return None
 

@@ -37,6 +37,11 @@ class TrainSettings:
     edit_tumours: bool = True  # False: only heads without a tumour are edited, none is erased
     edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
     cavity_share: float = 0.0  # of the drawn images: a dark cavity beside the tumour
+    synthetic_share: float = 0.0  # of an epoch: synthetic heads (`dataset.synthetic`)
+    synthetic_count: int = 10000  # how many of them are made
+    normal_share: float = 0.0  # of an epoch: slices of real normal heads
+    graft_share: float = 0.5  # of those, the share into which real tumours are laid
+    graft_count: int = 3000  # how many of them are made
     start_share: float = 0.0  # of the network started from, in the weights that are returned
     fresh_notumor: bool = False  # forget what the network started from knows of `notumor`
     keep: str = "best"  # which epoch's weights: of the smallest val loss, or the "last" one
@@ -56,11 +61,18 @@ class TrainSettings:
                 raise SettingsError(
                     "bad-setting", f"{name} is {value}.", "Give a multiple of 16, at least 32."
                 )
-        for name in ("edit_share", "edit_ramp", "cavity_share", "start_share"):
+        for name in ("edit_share", "edit_ramp", "cavity_share", "start_share", "graft_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise SettingsError(
                     "bad-setting", f"{name} is {getattr(self, name)}.", "Give a share in 0..1."
                 )
+        if not 0.0 <= self.synthetic_share + self.normal_share < 1.0:
+            raise SettingsError(
+                "bad-setting",
+                f"synthetic_share and normal_share are {self.synthetic_share} and "
+                f"{self.normal_share}.",
+                "Together they must leave something for the real slices.",
+            )
         for name in ("epochs", "epoch_images", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise SettingsError(

@@ -16,11 +16,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.augment import plain
-from brain_cnn.dataset.batches import PreparedData, draw_epoch, training_batches
+from brain_cnn.dataset.batches import PreparedData, training_batches
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.calibration import softmax
 from brain_cnn.training.distribution import check_shares, devices_in_use
 from brain_cnn.training.losses import guidance_loss
+from brain_cnn.training.mixing import Mixture, real_alone
 from brain_cnn.training.network import build_baseline, build_cnn, forget_notumor
 from brain_cnn.training.run_folder import RunFolder
 from brain_cnn.training.settings import TrainSettings
@@ -137,6 +138,7 @@ def fit(
     *,
     resume: bool = False,
     start: keras.Model | None = None,
+    mixture: Mixture | None = None,
 ) -> keras.Model:
     """Train, and return the network of the best epoch by val loss.
 
@@ -153,6 +155,7 @@ def fit(
             With `settings.start_share` they are also part of the result, which then is not
             the run's `best.keras`: their mean with what was learned from them (Wortsman et
             al. 2022) keeps more of both than either.
+        mixture: what the epochs are drawn from; None: `train` alone.
 
     Raises:
         SettingsError: `start` is another network, or missing where a share of it is wanted.
@@ -166,6 +169,7 @@ def fit(
     keras.utils.set_random_seed(settings.seed)
     check_shares(settings.batch, settings.epoch_images, devices_in_use())
     size = settings.size_of_epoch(0)
+    mixture = mixture or real_alone(data, train, settings)
     model, trainer = build_for_training(settings, size)
     if settings.fresh_notumor and (start is None or settings.start_share > 0):
         raise SettingsError(
@@ -202,10 +206,9 @@ def fit(
                 model, trainer = _resized(model, trainer, settings, size)
                 shadow = build(settings, size)
             rng = np.random.default_rng([settings.seed, epoch])
-            order = draw_epoch(data, train, settings.epoch_images, settings.balance, rng)
             batches = training_batches(
-                data,
-                order,
+                mixture.data,
+                mixture.draw(settings.epoch_images, rng),
                 size,
                 settings.batch,
                 (settings.seed, epoch),
