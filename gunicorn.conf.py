@@ -19,7 +19,8 @@ try:
 except BrainCnnError as error:
     sys.exit(f"Brain CNN cannot start: {error}")
 
-wsgi_app = "app:app"
+# Not app.py: an installed package has none.
+wsgi_app = "brain_cnn.web:create_app()"
 bind = settings.bind
 workers = settings.worker_count
 threads = settings.thread_count

@@ -1,67 +1,11 @@
-"""Fit everything but the weights of a bundle again, without a training.
+"""Fit the calibration of a bundle again, without a training: `--help` lists the options."""
 
-    python scripts/calibrate.py --bundle models/brain_cnn --data brain-tumor-mri.zip \\
-        --split protocol --protocol provenance.csv --masks masks-trainval.zip
-
-Temperature, prediction sets, the familiarity gate and the trust are fitted on the split's
-train and val parts; calibration files and their checksums in bundle.json are replaced. The
-test part is not looked at. Then `python scripts/measure.py --only sureness,refusal,external`.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.dataset.batches import prepare_all
-from brain_cnn.dataset.index import load_masks
-from brain_cnn.dataset.labelled import SPLITS, load_labelled
-from brain_cnn.errors import BrainCnnError
-from brain_cnn.inference.bundle import load_bundle
-from brain_cnn.training.fit_calibration import refit_calibration, train_and_val_only
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    args = _parse(arguments)
-    try:
-        bundle = load_bundle(args.bundle)
-        print(f"Reading {args.data} ...", flush=True)
-        data = load_labelled(args.data, args.split, args.protocol, seed=args.seed)
-        data = train_and_val_only(data)
-        masks = {} if args.masks is None else load_masks(args.masks, data.records)
-        labels = [record.label for record in data.records]
-        own = [masks.get(record.path) for record in data.records] if masks else None
-        prepared = prepare_all(data.images, labels, own, bundle.input_size)
-        print("Calibrating ...", flush=True)
-        start = time.perf_counter()
-        fitted = refit_calibration(bundle.path, data, prepared, seed=args.seed)
-        seconds = time.perf_counter() - start
-        print(f"Temperature {fitted.temperature:.3f}; fitted in {seconds:.0f} s.")
-        print(f"Written to {bundle.path}. Next: python scripts/measure.py.")
-    except BrainCnnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--bundle", type=Path, help="model folder; default: the shipped one")
-    add("--data", required=True, help="folder, ZIP, https or Drive link of the data set")
-    add("--split", choices=SPLITS, default="protocol", help="the one it was trained with")
-    add("--protocol", type=Path, help="CSV of the protocol split")
-    add("--masks", help="folder or ZIP of tumour masks: makes the trust better founded")
-    add("--seed", type=int, default=0, help="the same seed fits the same calibration")
-    return parser.parse_args(arguments)
-
+from brain_cnn.training.calibrate_command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import shutil
 import signal
@@ -19,10 +20,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from brain_cnn.inference.bundle import load_bundle, write_bundle_json
-from brain_cnn.inference.calibration import COVERAGES, Calibration, Familiarity
+from brain_cnn.inference.bundle import BundleOrigin, load_bundle, write_bundle_json
+from brain_cnn.inference.calibration import COVERAGES, Calibration
 from brain_cnn.inference.classifier import Classifier, load_classifier
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
@@ -30,6 +32,7 @@ from brain_cnn.web.settings import Settings
 pytest_plugins = ["browsing", "archive_files"]
 
 ROOT = Path(__file__).resolve().parent.parent
+GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
 
 
 def encode(pixels, kind="PNG", **options):
@@ -81,7 +84,7 @@ def refusing(classifier):
     size = classifier.engine.run(
         np.zeros((1, classifier.bundle.input_size, classifier.bundle.input_size, 1), np.float32)
     ).features.shape[1]
-    gate = Familiarity(np.zeros((len(LABELS), size)), np.eye(size), np.linspace(0, 1, 201), -1.0)
+    gate = FeatureGate(np.zeros((len(LABELS), size)), np.eye(size), np.linspace(0, 1, 201), -1.0)
     return recalibrated(classifier, Calibration(1.0, dict.fromkeys(COVERAGES, 0.0), gate))
 
 
@@ -105,10 +108,22 @@ def upload(client, *files, url="/api/v1/predict", **options):
     return client.post(url, data={"file": parts}, content_type="multipart/form-data", **options)
 
 
-class Server:
-    """gunicorn with our own configuration, on a free port."""
+def upload_to(url, data):
+    """Post a file's bytes to a running server's API; return its JSON."""
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    request = urllib.request.Request(
+        url + "/api/v1/predict",
+        body + data + b"\r\n--b--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
-    def __init__(self, log: Path, **environ: str) -> None:
+
+class Server:
+    """gunicorn with our own configuration, on a free port; or another `command` that serves."""
+
+    def __init__(self, log: Path, command: list[str] = GUNICORN, cwd=ROOT, **environ: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -117,8 +132,8 @@ class Server:
         environ = {"BRAIN_CNN_BIND": self.address, "BRAIN_CNN_WORKERS": "1"} | environ
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
-                cwd=ROOT,
+                command,
+                cwd=cwd,
                 env=os.environ | environ,
                 stdout=out,
                 stderr=out,
@@ -169,9 +184,7 @@ def rebuild(folder, calibration):
         version="0",
         input_size=size,
         files=files,
-        training={},
-        data={},
-        versions={},
+        origin=BundleOrigin(),
     )
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TextIO
 
-from brain_cnn.batch.job import Chunk, JobSettings, with_one_judge
 from brain_cnn.batch.rows import row_of
+from brain_cnn.batch.settings import Chunk, JobSettings, with_one_judge
 from brain_cnn.batch.stream import Scored, score
 from brain_cnn.batch.walk import Item
 from brain_cnn.errors import BundleError, ScanError, SettingsError

@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from brain_cnn.batch.formats import check_format
 from brain_cnn.batch.parts import Results
 from brain_cnn.batch.progress import Progress
-from brain_cnn.batch.stream import Scored, ScoreSettings, score
+from brain_cnn.batch.settings import Chunk, JobSettings
+from brain_cnn.batch.stream import Scored, score
 from brain_cnn.batch.walk import Item, walk
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.classifier import Classifier, load_classifier
 
 _CHUNK_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class JobSettings:
-    """What is scored, by what, and where to.
-
-    Attributes:
-        root: a folder, a ZIP or one file.
-        out: folder of the results.
-        model: the model folder; None means the shipped one.
-        engine: "ncnn", "onnx" or "tensorflow".
-        coverage: promise of the prediction sets.
-        form: "parquet", "csv" or "jsonl".
-        score: how files are judged.
-        part_files: files in one part; a part also ends at 256 MiB of files.
-        workers: Dask worker processes on this machine; 0 judges in this process.
-        cluster: address of a Dask scheduler; "" means none.
-    """
-
-    root: Path
-    out: Path
-    model: Path | None = None
-    engine: str = "ncnn"
-    coverage: float = 0.95
-    form: str = "parquet"
-    score: ScoreSettings = field(default_factory=ScoreSettings)
-    part_files: int = 512
-    workers: int = 0
-    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,21 +32,6 @@ class JobResult:
     errors: int
     scored: int
     slices: int
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A stretch of the walk.
-
-    Attributes:
-        number: its place in the walk, from 0.
-        items: the files in it that have no row yet.
-        suspect: True where a worker died with it.
-    """
-
-    number: int
-    items: tuple[Item, ...]
-    suspect: bool = False
 
 
 def run_job(
@@ -156,6 +112,7 @@ def _scored(
 ) -> Iterator[tuple[int, list[Scored]]]:
     """Yield the number of each chunk with what came of its files."""
     if settings.workers or settings.cluster:
+        # Imported where it is needed: most jobs run without Dask.
         from brain_cnn.batch.cluster import score_on_cluster
 
         yield from score_on_cluster(settings, model.bundle.fingerprint, chunks, progress)
@@ -204,8 +161,3 @@ def _what_rows_depend_on(settings: JobSettings, model: Classifier) -> dict[str, 
         "slices": settings.score.slices,
         "part_files": settings.part_files,
     }
-
-
-def with_one_judge(settings: ScoreSettings) -> ScoreSettings:
-    """Return settings for one worker among several, which has one core."""
-    return replace(settings, judges=1)

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.errors import SettingsError
+
 Image = NDArray[np.float32]
 
 
@@ -55,6 +57,15 @@ class AugmentSettings:
     elastic: float = 0.0
     convolution: float = 0.0
     local_contrast: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name == "rotation_degrees":
+                holds, wanted = 0.0 <= value <= 180.0, "degrees in 0..180"
+            else:
+                holds, wanted = 0.0 <= value <= 1.0, "a number in 0..1"
+            if not holds:
+                raise SettingsError("bad-setting", f"augment.{name} is {value}.", f"Give {wanted}.")
 
 
 def augment(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -21,6 +23,13 @@ GRID_STEP = 8
 
 # Of the edited images, the share whose class changes; the rest are shams.
 _TRUE_EDITS = 0.5
+# Batches that are made ahead of the one in use.
+_AHEAD = 3
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Tensors (B, size, size, 1) in 0..1; labels (B, 4), one-hot; map targets (B, size/8, size/8, 5):
+the share of each cell that is tumour of each class, and in the last channel 1 where that is known.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class PreparedData:
         images: uint8 (N, S, S); 0..255 stands for the tensor's 0..1.
         labels: int64 (N,), positions in `LABELS`.
         masks: uint8 (N, S, S) in the same crop, 255 inside the tumour; None without masks.
-        has_mask: bool (N,), whether `masks[i]` says where the tumour is.
+        has_mask: bool (N,), whether `masks[i]` shows where the tumour is.
     """
 
     images: NDArray[np.uint8]
@@ -109,80 +118,130 @@ def draw_epoch(
     return rng.permutation(np.concatenate(drawn))
 
 
-def training_batches(
-    data: PreparedData,
-    order: NDArray[np.int64],
-    size: int,
-    batch: int,
-    seed: tuple[int, int],
-    settings: AugmentSettings,
-    edit_share: float = 0.0,
-    edit_tumours: bool = True,
-    cavity_share: float = 0.0,
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield augmented batches, made ahead in a second thread.
+class Source(Protocol):
+    """What the epochs of a training are drawn from: real slices, or a mixture with others.
 
-    Args:
+    Attributes:
+        data: all its pictures.
+    """
+
+    @property
+    def data(self) -> PreparedData: ...
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return int64 (count,): which pictures one epoch shows, in which order."""
+        ...
+
+
+@dataclass(frozen=True)
+class RealSlices:
+    """The training part of a data set.
+
+    Attributes:
+        data: the whole data set.
+        members: int64 (M,), positions of the training part.
+        balance: as in `draw_epoch`.
+    """
+
+    data: PreparedData
+    members: NDArray[np.int64]
+    balance: float
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return int64 (count,): which pictures one epoch shows, in which order."""
+        return draw_epoch(self.data, self.members, count, self.balance, rng)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How the pictures of one epoch become batches.
+
+    Attributes:
+        size: side of the tensors, pixels.
+        batch: pictures of one batch; the last one may have fewer.
         seed: (seed of the run, epoch): with the position they fix every random choice.
-        edit_share: share of the drawn images that are edited (see `edits`), as far as they
+        augment: how strongly pictures are changed.
+        edit_share: share of the pictures that are edited (see `edits`), as far as they
             can be: a tumour needs its mask. 0 leaves every picture and random choice as
             they are without edits.
         edit_tumours: whether heads with a tumour are edited too; what an erased tumour
             leaves behind (oedema, a shifted midline) is then taught as `notumor`.
-        cavity_share: share of the drawn images into which a cavity is laid (`cavities`);
+        cavity_share: share of the pictures into which a cavity is laid (`cavities`);
             not into a tumour whose place is unknown, which it might cover.
-
-    Yields:
-        tensors float32 (B, size, size, 1) in 0..1; labels float32 (B, 4), one-hot;
-        map targets float32 (B, size/8, size/8, 5): the share of each cell that is tumour of
-        each class, and in the last channel 1 where that is known.
     """
-    pieces = [order[start : start + batch] for start in range(0, len(order), batch)]
-    # Tumours to cut out are those that are drawn anyway: none from outside the training part.
-    donors = np.unique(order[data.has_mask[order]]) if data.masks is not None else order[:0]
 
-    def make(
-        number: int,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        members = pieces[number]
+    size: int
+    batch: int
+    seed: tuple[int, int]
+    augment: AugmentSettings
+    edit_share: float = 0.0
+    edit_tumours: bool = True
+    cavity_share: float = 0.0
+
+
+def training_batches(
+    data: PreparedData, order: NDArray[np.int64], plan: BatchPlan
+) -> Iterator[Batch]:
+    """Yield augmented batches of the pictures at `order`, made ahead in a second thread."""
+    maker = _BatchMaker(data, order, plan)
+    count = -(-len(order) // plan.batch)
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[Future[Batch]] = deque()
+        for number in range(count + _AHEAD):
+            if number < count:
+                ahead.append(pool.submit(maker.make, number))
+            if number >= _AHEAD and ahead:
+                yield ahead.popleft().result()
+
+
+class _BatchMaker:
+    """Makes the batches of one epoch, each by its number."""
+
+    def __init__(self, data: PreparedData, order: NDArray[np.int64], plan: BatchPlan) -> None:
+        self.data, self.order, self.plan = data, order, plan
+        # Tumours to cut out are those that are drawn anyway: none from outside the training part.
+        self.donors = (
+            np.unique(order[data.has_mask[order]]) if data.masks is not None else order[:0]
+        )
+
+    def make(self, number: int) -> Batch:
+        size, first = self.plan.size, number * self.plan.batch
+        members = self.order[first : first + self.plan.batch]
         grid = size // GRID_STEP
         tensors = np.empty((len(members), size, size, 1), np.float32)
         targets = np.zeros((len(members), grid, grid, len(LABELS) + 1), np.float32)
-        labels = data.labels[members]
+        labels = np.empty(len(members), np.int64)
         for row, member in enumerate(members):
-            place = number * batch + row
-            rng = np.random.default_rng([*seed, place])
-            has_mask = data.masks is not None and data.has_mask[member]
-            mask = data.masks[member] if data.masks is not None and has_mask else None
-            image = data.images[member]
-            if edit_share > 0.0:
-                # Its own randomness: the augmentation stays what it was.
-                edit_rng = np.random.default_rng([*seed, place, 1])
-                editable = edit_tumours or labels[row] == label_index(NOTUMOR)
-                if edit_rng.random() < edit_share and editable:
-                    image, mask, labels[row] = edited(data, int(member), donors, edit_rng)
-            known = mask is not None or labels[row] == label_index(NOTUMOR)
-            if cavity_share > 0.0 and known:
-                cavity_rng = np.random.default_rng([*seed, place, 2])
-                if cavity_rng.random() < cavity_share:
-                    image = lay_cavity(image, mask, cavity_rng)
-            tensors[row, ..., 0], moved = augment(image, mask, size, rng, settings)
+            place = first + row
+            image, mask, labels[row] = self._picture(int(member), place)
+            rng = np.random.default_rng([*self.plan.seed, place])
+            tensors[row, ..., 0], moved = augment(image, mask, size, rng, self.plan.augment)
             if moved is not None:
                 cells = cv2.resize(moved, (grid, grid), interpolation=cv2.INTER_AREA)
                 targets[row, ..., labels[row]] = cells
                 targets[row, ..., -1] = 1.0
             elif labels[row] == label_index(NOTUMOR):
                 targets[row, ..., -1] = 1.0  # known: no tumour anywhere
-        one_hot = np.eye(len(LABELS), dtype=np.float32)[labels]
-        return tensors, one_hot, targets
+        return tensors, np.eye(len(LABELS), dtype=np.float32)[labels], targets
 
-    with ThreadPoolExecutor(1) as pool:
-        ahead = [pool.submit(make, number) for number in range(min(3, len(pieces)))]
-        for number in range(len(pieces)):
-            if number + 3 < len(pieces):
-                ahead.append(pool.submit(make, number + 3))
-            yield ahead[number].result()
-            ahead[number] = None  # type: ignore[call-overload]  # let the batch go
+    def _picture(
+        self, member: int, place: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:
+        """Return image, mask and label of one picture, edited and with a cavity where drawn."""
+        data, plan, notumor = self.data, self.plan, label_index(NOTUMOR)
+        image, label = data.images[member], int(data.labels[member])
+        mask = data.masks[member] if data.masks is not None and data.has_mask[member] else None
+        if plan.edit_share > 0.0:
+            # Its own randomness: the augmentation stays what it was.
+            rng = np.random.default_rng([*plan.seed, place, 1])
+            editable = plan.edit_tumours or label == notumor
+            if rng.random() < plan.edit_share and editable:
+                image, mask, label = edited(data, member, self.donors, rng)
+        if plan.cavity_share > 0.0 and (mask is not None or label == notumor):
+            rng = np.random.default_rng([*plan.seed, place, 2])
+            if rng.random() < plan.cavity_share:
+                image = lay_cavity(image, mask, rng)
+        return image, mask, label
 
 
 def edited(

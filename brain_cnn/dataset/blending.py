@@ -1,7 +1,7 @@
 """Where a head lies in a prepared slice, and how to lay a patch into it without a seam.
 
 The tools of `edits`. Slices are uint8 (S, S), as `prepare` leaves them; lengths are in
-pixels of that grid unless they say "share".
+pixels of that grid unless their name has "share".
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _BRAIN_DEPTH = 0.085
 _FULL = 0.88
 # How far the ring around a patch reaches, on which both sides are made to agree.
 _RING = 4
+_WHOLE_ELLIPSE = (0, 0, 360)  # turn of the axes, first and last degree of the arc
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Head:
 
 
 def find_head(image: Image) -> Head | None:
-    """Find the head in uint8 (S, S); None where there is none to speak of."""
+    """Find the head in uint8 (S, S); None where there is none."""
     side = image.shape[0]
     smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
     bright = (smooth > _HEAD_LEVEL * float(smooth.max())).astype(np.uint8)
@@ -60,7 +61,8 @@ def find_head(image: Image) -> Head | None:
     if filled.sum() > _FULL * width * height:
         filled[:] = 0
         middle = (left + width // 2, top + height // 2)
-        cv2.ellipse(filled, middle, (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, cv2.FILLED)
+        axes = (width // 2 - 1, height // 2 - 1)
+        cv2.ellipse(filled, middle, axes, *_WHOLE_ELLIPSE, 1, cv2.FILLED)
     size = float(np.sqrt(filled.sum()))
     if size < 0.3 * side:
         return None
@@ -199,7 +201,7 @@ def mirror_matrix(image: Image, head: Head, tumour: Mask) -> NDArray[np.float64]
     tilt = 0.5 * np.arctan2(2 * moments["mu11"], moments["mu20"] - moments["mu02"])
     best, best_score = None, 0.0
 
-    def judge(angle: float, shift: float) -> None:
+    def compare(angle: float, shift: float) -> None:
         nonlocal best, best_score
         point = (x - shift * np.sin(angle), y + shift * np.cos(angle))
         matrix = _reflection(angle, point)
@@ -211,13 +213,13 @@ def mirror_matrix(image: Image, head: Head, tumour: Mask) -> NDArray[np.float64]
             best, best_score = (angle, shift), score
 
     for angle in (np.pi / 2, tilt, tilt + np.pi / 2):
-        judge(angle, 0.0)
+        compare(angle, 0.0)
     for spread in (1.0, 0.5):
         if best is None:
             return None
         angle, shift = best
         for turn, move in ((0, 1), (0, -1), (0.08, 0), (-0.08, 0)):
-            judge(angle + spread * turn, shift + spread * move)
+            compare(angle + spread * turn, shift + spread * move)
     if best is None or best_score < _SYMMETRIC:
         return None
     angle, shift = best

@@ -3,7 +3,7 @@
 A glioma is often dark in its middle, and few heads of a training set have ventricles that
 its neighbour pressed wide. A network then takes the one for the other. A cavity that is laid
 into a head *beside* its tumour, or into one without a tumour, changes no label: so it teaches
-that darkness without a rim, without oedema and without enhancement says nothing.
+that darkness without a rim, without oedema and without enhancement means nothing.
 """
 
 from __future__ import annotations

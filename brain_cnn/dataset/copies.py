@@ -23,7 +23,7 @@ _MIN_EDGE_AGREEMENT = 0.68
 _MIN_CORRELATION = 0.97
 # A pair is worth a closer look from this correlation on.
 _MIN_CANDIDATE = 0.50
-# Neighbours asked of the index in each round. Later rounds see few members of each group
+# Neighbours taken from the index in each round. Later rounds see few members of each group
 # found before, so that many copies of one picture do not crowd out its next variant.
 _ROUNDS = (12, 24)
 _MEMBERS_PER_GROUP = 3

@@ -3,7 +3,7 @@
 In a data set whose tumours and normals come from different scanners, a network can tell
 the classes apart without ever seeing a tumour. These edits take that away: a tumour is
 laid into a head without one, a tumour is taken out of its head, and the same work is done
-beside the tumour ("sham"), so that the traces of the work say nothing either.
+beside the tumour ("sham"), so that the traces of the work mean nothing either.
 
 Every function is pure: the same pictures and the same state of `rng` give the same result.
 Slices are uint8 (S, S) as `prepare` leaves them; masks are uint8 (S, S), 255 inside the
@@ -12,6 +12,8 @@ picture as it is.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -75,11 +77,15 @@ def transplant(
     matrix, moved = fitted
     if weighting is not None:
         head_image = lay_oedema(head_image, head, moved, weighting, label, rng)
-        levels = _levels(head_image, donor_image, head, donor, tumour, moved)
-        source = repaint(donor_image, tumour, levels, weighting, label, rng)
-        patch = _warped(source, matrix)
+    here = _greys_around(head_image, moved, head.brain)
+    there = _greys_around(donor_image, tumour, donor.brain & ~tumour)
+    if weighting is not None:
+        levels = there.level, here.level
+        matched = repaint(donor_image, tumour, levels, weighting, label, rng)
     else:
-        patch = _match_greys(head_image, donor_image, head, donor, tumour, matrix, moved, rng)
+        matched = _match_greys(donor_image, tumour, there, here, rng)
+    side = head_image.shape
+    patch = cv2.warpAffine(matched, matrix, side[::-1], borderMode=cv2.BORDER_REPLICATE)
     edited = seamless(head_image, patch, moved, rng, feather=rng.uniform(0.7, 1.4))
     if needs_sight and not _is_seen(edited, moved):
         return None
@@ -226,23 +232,28 @@ def _outwards(head: Head, place: tuple[float, float]) -> float:
     return float(np.arctan2(-down, -right))
 
 
-def _match_greys(
-    head_image: Image,
-    donor_image: Image,
-    head: Head,
-    donor: Head,
-    tumour: Mask,
-    matrix: NDArray[np.float64],
-    moved: Mask,
-    rng: np.random.Generator,
-) -> Floats:
-    """Return the donor float32 (S, S) in the head's frame and in the head's grey values.
+class _Greys(NamedTuple):
+    """Grey values of a brain: the level around a tumour, and the contrast of its tissues."""
 
-    An affine map takes the tumour's surroundings to those of its new place, and the
-    contrast of one brain to that of the other.
+    level: float
+    contrast: float
+
+
+def _greys_around(image: Image, place: Mask, brain: Mask) -> _Greys:
+    around = grow(place, 6) & ~grow(place, 2) & brain
+    return _Greys(_median(image, around, brain), contrast(image, brain))
+
+
+def _match_greys(
+    donor_image: Image, tumour: Mask, there: _Greys, here: _Greys, rng: np.random.Generator
+) -> Floats:
+    """Return the donor float32 (S, S) in the grey values of the head that receives it.
+
+    An affine map takes the tumour's surroundings (`there`) to those of its new place
+    (`here`), and the contrast of one brain to that of the other.
     """
-    level_donor, level_head = _levels(head_image, donor_image, head, donor, tumour, moved)
-    ratio = contrast(head_image, head.brain) / contrast(donor_image, donor.brain & ~tumour)
+    level_donor, level_head = there.level, here.level
+    ratio = here.contrast / there.contrast
     gain = float(np.clip(ratio, 0.6, 1.8)) * rng.uniform(0.85, 1.15)
     low, high = np.percentile(donor_image[tumour], [10, 90])
     bright = float(high) - level_donor
@@ -256,23 +267,7 @@ def _match_greys(
     if rng.random() < 0.2 or gain * bright < 15.0 < bright:
         dark = rng.uniform(0.2, 0.5) * level_head / max(abs(bright), 1.0)
         gain = -min(0.8 * float(np.clip(ratio, 0.6, 1.8)), dark)
-    source = level_head + gain * (donor_image.astype(np.float32) - level_donor)
-    return _warped(source, matrix)
-
-
-def _levels(
-    head_image: Image, donor_image: Image, head: Head, donor: Head, tumour: Mask, moved: Mask
-) -> tuple[float, float]:
-    """Return the median grey around the tumour, in the donor and at its new place."""
-    around_donor = grow(tumour, 6) & ~grow(tumour, 2) & donor.brain
-    around_head = grow(moved, 6) & ~grow(moved, 2) & head.brain
-    level_donor = _median(donor_image, around_donor, donor.brain & ~tumour)
-    return level_donor, _median(head_image, around_head, head.brain)
-
-
-def _warped(source: Floats, matrix: NDArray[np.float64]) -> Floats:
-    shape = source.shape[::-1]
-    return cv2.warpAffine(source, matrix, shape, borderMode=cv2.BORDER_REPLICATE)
+    return level_head + gain * (donor_image.astype(np.float32) - level_donor)
 
 
 def _median(image: Image, wanted: Mask, otherwise: Mask) -> float:

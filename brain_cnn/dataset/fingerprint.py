@@ -48,7 +48,7 @@ def count_images(records: Iterable[_Labelled]) -> dict[str, dict[str, int]]:
 
 
 def recognise_release(records: Iterable[_Labelled]) -> tuple[str, str]:
-    """Say which public release has these counts.
+    """Name the public release that has these counts.
 
     Returns:
         ("kaggle-7023" | "kaggle-7019" | "kaggle-7200" | "other", the same in words). Counts

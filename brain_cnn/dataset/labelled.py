@@ -1,16 +1,12 @@
-"""Run a saved bundle over labelled slices, exactly as it is served.
-
-The slices go through `prepare`, the engine and the calibration, as an upload does, so the
-published numbers are those of the product and not of the training's own arrays.
-"""
+"""A data set in memory: images with their labels, and one of its splits."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +14,9 @@ from numpy.typing import NDArray
 from brain_cnn.dataset import copies, index, locate, splits
 from brain_cnn.dataset.index import ImageRecord
 from brain_cnn.errors import DatasetError, SettingsError
-from brain_cnn.evaluation.localisation import summarise_localisation
-from brain_cnn.inference.calibration import Calibration
-from brain_cnn.inference.diagnosis import class_heat
 from brain_cnn.labels import NOTUMOR, label_index
-from brain_cnn.preprocess import PreparedSlice, prepare
 
 SPLITS = ("official", "protocol", "grouped")
-_BATCH = 16
-
-
-class _Engine(Protocol):
-    def run(self, batch: NDArray[np.float32]) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +28,7 @@ class LabelledData:
         images: N slices, uint8 (H, W).
         split: positions of train, val and test; `split.groups` are the bootstrap's units.
         unreadable: (path, reason) of images that were left out.
-        strangers: pictures that the protocol names as no brain MRI (head CTs); in no part of
+        outliers: pictures that the protocol names as no brain MRI (head CTs); in no part of
             the split, and what the familiarity gate learns to refuse.
     """
 
@@ -49,35 +36,29 @@ class LabelledData:
     images: list[NDArray[np.uint8]]
     split: splits.Split
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    strangers: list[NDArray[np.uint8]] = field(default_factory=list)
+    outliers: list[NDArray[np.uint8]] = field(default_factory=list)
 
+    def subset(self, positions: Sequence[int] | NDArray[np.integer]) -> LabelledData:
+        """Return the images at `positions`, in that order.
 
-@dataclass(frozen=True)
-class JudgedSlices:
-    """What the bundle says of N slices.
+        Each stays in its part of the split and in its group; what is no image of the split
+        (`unreadable`, `outliers`) stays as it is.
 
-    Attributes:
-        probabilities: float64 (N, 4), calibrated.
-        class_maps: float32 (N, h, w, 4), on the network's grid.
-        prepared: the N prepared slices, which know the way back to the slice.
-    """
-
-    probabilities: NDArray[np.float64]
-    class_maps: NDArray[np.float32]
-    prepared: list[PreparedSlice]
-
-    def heatmap(self, position: int, label: int) -> NDArray[np.float32]:
-        """Return the served heatmap float32 (H, W) in 0..1 of slice `position`, class `label`.
-
-        ReLU of the class map over its own maximum, mapped back; all zero where the map is
-        nowhere positive.
+        Args:
+            positions: M positions from 0 to N - 1, each once.
         """
-        return slice_heatmap(self.class_maps[position, ..., label], self.prepared[position])
-
-
-def slice_heatmap(class_map: NDArray[np.floating], prepared: PreparedSlice) -> NDArray[np.float32]:
-    """Return ReLU(class map (h, w)) over its own maximum, on the slice: float32 (H, W)."""
-    return prepared.to_slice(class_heat(class_map[..., None])[..., 0])
+        keep = np.asarray(positions, dtype=np.int64)
+        train, val, test = (
+            np.flatnonzero(np.isin(keep, part))
+            for part in (self.split.train, self.split.val, self.split.test)
+        )
+        groups = np.asarray(self.split.groups)[keep]
+        return replace(
+            self,
+            records=[self.records[i] for i in keep],
+            images=[self.images[i] for i in keep],
+            split=replace(self.split, groups=groups, train=train, val=val, test=test),
+        )
 
 
 def load_labelled(
@@ -114,57 +95,12 @@ def load_labelled(
     if split_name == "protocol":
         assert protocol is not None
         split = splits.protocol_split(records, protocol)
-        strangers = _known_strangers(records, images, protocol)
-        return LabelledData(records, images, split, unreadable, strangers)
+        outliers = _known_outliers(records, images, protocol)
+        return LabelledData(records, images, split, unreadable, outliers)
     groups, copy_groups = _find_groups(records, images, protocol)
     make = splits.official_split if split_name == "official" else splits.grouped_split
     split = make(records, groups, seed=seed, copy_groups=copy_groups)
     return LabelledData(records, images, split, unreadable)
-
-
-def judge(
-    engine: _Engine,
-    calibration: Calibration,
-    pixels: Sequence[NDArray[np.uint8]],
-    size: int,
-) -> JudgedSlices:
-    """Prepare N slices uint8 (H, W), run the engine in small batches, calibrate."""
-    prepared = [prepare(slice_pixels, size) for slice_pixels in pixels]
-    logits, maps = [], []
-    for start in range(0, len(prepared), _BATCH):
-        batch = np.stack([p.tensor for p in prepared[start : start + _BATCH]])
-        output = engine.run(batch)
-        logits.append(output.logits)
-        maps.append(output.class_maps)
-    return JudgedSlices(
-        calibration.probabilities(np.concatenate(logits)), np.concatenate(maps), prepared
-    )
-
-
-def keras_outputs(
-    model: Any, pixels: Sequence[NDArray[np.uint8]], size: int
-) -> dict[str, NDArray[np.float32]]:
-    """Run a Keras model over N slices uint8 (H, W), prepared as served ones are.
-
-    The 8-bit slices that a training keeps in memory would move a probability by several
-    thousandths.
-
-    Args:
-        model: its outputs are a dict of arrays with `logits` (N, 4) among them.
-        size: side of the model's input in pixels.
-    """
-    pieces = []
-    for start in range(0, len(pixels), _BATCH):
-        batch = np.stack([prepare(p, size).tensor for p in pixels[start : start + _BATCH]])
-        pieces.append({k: np.asarray(v) for k, v in model.predict_on_batch(batch).items()})
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-def keras_probabilities(
-    model: Any, calibration: Calibration, pixels: Sequence[NDArray[np.uint8]], size: int
-) -> NDArray[np.float64]:
-    """Return calibrated probabilities (N, 4) of a Keras model whose weights are not shipped."""
-    return calibration.probabilities(keras_outputs(model, pixels, size)["logits"])
 
 
 def val_tumours_with_masks(data: LabelledData, masks: dict[str, NDArray[np.uint8]]) -> list[int]:
@@ -185,47 +121,6 @@ def val_tumours_with_masks(data: LabelledData, masks: dict[str, NDArray[np.uint8
             "no-masks", "No tumour of the val part has a mask.", "Check the masks and the split."
         )
     return positions
-
-
-def measure_localisation(
-    engine: _Engine,
-    calibration: Calibration,
-    size: int,
-    data: LabelledData,
-    masks: dict[str, NDArray[np.uint8]],
-    *,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Measure on the val tumours whether the served heatmap lies on the tumour.
-
-    Args:
-        engine, calibration, size: those of the bundle.
-        data: slices and split; `split.groups` are the units of the intervals.
-        masks: path -> uint8 (H, W), non-zero inside the tumour, as `index.load_masks` gives.
-        seed: of the bootstrap.
-
-    Returns:
-        What `summarise_localisation` returns for the maps of the true class, and
-        `empty_of_correct`: the share of empty maps among correctly classified slices, None
-        where no slice is correct.
-
-    Raises:
-        DatasetError: no tumour of the val part has a mask.
-    """
-    positions = val_tumours_with_masks(data, masks)
-    judged = judge(engine, calibration, [data.images[i] for i in positions], size)
-    truth = true_labels(data, positions)
-    heatmaps = [judged.heatmap(i, int(label)) for i, label in enumerate(truth)]
-    summary = summarise_localisation(
-        heatmaps,
-        [masks[data.records[i].path] for i in positions],
-        [data.split.groups[i] for i in positions],
-        seed=seed,
-    )
-    right = np.flatnonzero(judged.probabilities.argmax(axis=1) == truth)
-    empty = [not heatmaps[i].any() for i in right]
-    summary["empty_of_correct"] = round(float(np.mean(empty)), 6) if empty else None
-    return summary
 
 
 def true_labels(data: LabelledData, positions: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
@@ -250,7 +145,7 @@ def _find_groups(
     return column("similarity_group"), column("copy_group")
 
 
-def _known_strangers(
+def _known_outliers(
     records: list[ImageRecord], images: list[NDArray[np.uint8]], protocol: Path
 ) -> list[NDArray[np.uint8]]:
     """Return the images that the CSV's column `suspect`, where it has one, calls a CT."""

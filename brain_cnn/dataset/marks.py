@@ -47,6 +47,21 @@ class ListScore:
 
 
 @dataclass(frozen=True)
+class ConflictScore:
+    """How many label conflicts were found.
+
+    Attributes:
+        conflicts_marked: pictures that the protocol marks as bearing two labels.
+        conflicts_found: those of them that were found from the pixels.
+        conflicts_unmarked: found beyond those.
+    """
+
+    conflicts_marked: int
+    conflicts_found: int
+    conflicts_unmarked: int
+
+
+@dataclass(frozen=True)
 class MarkScore:
     """Suspects and label conflicts against their marks.
 
@@ -58,9 +73,7 @@ class MarkScore:
         label_rate: share of marked pictures among those under these labels: the precision by
             chance of a list that somehow knows the label.
         lists: kind of suspect (and `BOTH`) -> score; empty where no suspects were listed.
-        conflicts_marked: pictures that the protocol marks as bearing two labels.
-        conflicts_found: those of them that were found from the pixels.
-        conflicts_unmarked: found beyond those.
+        conflicts: of labels.
     """
 
     pictures: int
@@ -69,18 +82,17 @@ class MarkScore:
     labels: list[str]
     label_rate: float
     lists: dict[str, ListScore]
-    conflicts_marked: int
-    conflicts_found: int
-    conflicts_unmarked: int
+    conflicts: ConflictScore
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
-        return asdict(self)
+        """Return everything as plain JSON values, the conflicts in the same level."""
+        found = asdict(self)
+        return found | found.pop("conflicts")
 
     @property
     def text(self) -> str:
         """The score for a person, ready to be printed."""
-        total = sum(self.marks.values())
+        total, conflicts = sum(self.marks.values()), self.conflicts
         lines = [
             f"Marked in the protocol: {total} of {self.pictures} distinct pictures "
             f"({self.base_rate:.1%}{_by_mark(self.marks)}); {self.label_rate:.1%} of those under "
@@ -95,8 +107,9 @@ class MarkScore:
                 + "".join(f" {hits} of the first {n}." for n, hits in one.first.items())
             )
         lines.append(
-            f"Label conflicts: {self.conflicts_found} of {self.conflicts_marked} marked ones were "
-            f"found from the pixels, and {self.conflicts_unmarked} that are not marked."
+            f"Label conflicts: {conflicts.conflicts_found} of {conflicts.conflicts_marked} marked "
+            "ones were found from the pixels, and "
+            f"{conflicts.conflicts_unmarked} that are not marked."
         )
         return "\n".join(lines)
 
@@ -112,7 +125,7 @@ def score_marks(
 
     Args:
         records: N images. copy_groups: (N,), found from their pixels.
-        suspects: as `find_suspects` gives them, `path` and `kind` are read.
+        suspects: as `audit_labels` gives them, `path` and `kind` are read.
         conflicts: paths of each picture that was found under more than one label.
         protocol: the CSV; the column `suspect` holds a word where a picture is marked.
 
@@ -120,6 +133,39 @@ def score_marks(
         DatasetError: the CSV cannot be read, lacks a column, or knows none of the images.
     """
     rows = read_protocol(protocol)
+    known = _known_images(records, rows, protocol)
+    groups = np.asarray(copy_groups).tolist()
+    group_of = {record.path: group for record, group in zip(records, groups, strict=True)}
+    pictures: dict[Any, str] = {}  # copy group -> mark, "" for none
+    labels: dict[Any, set[str]] = {}
+    for i in known:
+        pictures.setdefault(groups[i], rows[records[i].path]["suspect"] or "")
+        labels.setdefault(groups[i], set()).add(records[i].label)
+    marks = Counter(mark for mark in pictures.values() if mark)
+    total = sum(marks.values())
+    under = {label for group, mark in pictures.items() if mark for label in labels[group]}
+    same_label = sum(bool(labels[group] & under) for group in pictures)
+    lists: dict[str, ListScore] = {}
+    for kind in [*sorted({one["kind"] for one in suspects}), BOTH] if suspects else []:
+        paths = [one["path"] for one in suspects if kind in (BOTH, one["kind"])]
+        # Each picture once, in the order of the list.
+        listed = [g for g in dict.fromkeys(group_of[path] for path in paths) if g in pictures]
+        lists[kind] = _score_list([pictures[group] for group in listed], total, kind != BOTH)
+    return MarkScore(
+        pictures=len(pictures),
+        marks=dict(sorted(marks.items())),
+        base_rate=_share(total, len(pictures)),
+        labels=sorted(under),
+        label_rate=_share(total, same_label),
+        lists=lists,
+        conflicts=_score_conflicts(_marked_conflicts(records, rows, known), conflicts),
+    )
+
+
+def _known_images(
+    records: Sequence[ImageRecord], rows: Mapping[str, dict[str, str]], protocol: Path
+) -> list[int]:
+    """Return the positions of the images that the protocol has rows for."""
     known = [i for i, record in enumerate(records) if record.path in rows]
     if not known:
         raise DatasetError(
@@ -133,48 +179,38 @@ def score_marks(
             f"The protocol {protocol} lacks the column suspect, so nothing can be scored.",
             "Use a protocol with that column, or leave out --score.",
         )
-    groups = np.asarray(copy_groups).tolist()
-    group_of = {record.path: group for record, group in zip(records, groups, strict=True)}
-    pictures: dict[Any, str] = {}  # copy group -> mark, "" for none
-    labels: dict[Any, set[str]] = {}
-    for i in known:
-        pictures.setdefault(groups[i], rows[records[i].path]["suspect"] or "")
-        labels.setdefault(groups[i], set()).add(records[i].label)
-    marks = Counter(mark for mark in pictures.values() if mark)
-    total = sum(marks.values())
-    under = {label for group, mark in pictures.items() if mark for label in labels[group]}
-    same_label = sum(bool(labels[group] & under) for group in pictures)
+    return known
 
-    def score_list(kind: str) -> ListScore:
-        paths = [one["path"] for one in suspects if kind in (BOTH, one["kind"])]
-        # Each picture once, in the order of the list.
-        listed = [g for g in dict.fromkeys(group_of[path] for path in paths) if g in pictures]
-        found = Counter(pictures[group] for group in listed if pictures[group])
-        hits = sum(found.values())
-        first = {
-            n: sum(bool(pictures[group]) for group in listed[:n])
+
+def _score_list(listed: Sequence[str], total: int, has_order: bool) -> ListScore:
+    """Score a list.
+
+    Args:
+        listed: the mark of each picture in it, "" for none.
+        total: marked pictures of the whole data.
+        has_order: whether its first ones are worth counting.
+    """
+    found = Counter(mark for mark in listed if mark)
+    hits = sum(found.values())
+    return ListScore(
+        listed=len(listed),
+        marked=hits,
+        by_mark=dict(sorted(found.items())),
+        precision=_share(hits, len(listed)),
+        recall=_share(hits, total),
+        first={
+            n: sum(bool(mark) for mark in listed[:n])
             for n in _FIRST
-            if n < len(listed) and kind != BOTH
-        }
-        return ListScore(
-            listed=len(listed),
-            marked=hits,
-            by_mark=dict(sorted(found.items())),
-            precision=_share(hits, len(listed)),
-            recall=_share(hits, total),
-            first=first,
-        )
+            if n < len(listed) and has_order
+        },
+    )
 
-    kinds = sorted({one["kind"] for one in suspects})
-    marked = _marked_conflicts(records, rows, known)
+
+def _score_conflicts(
+    marked: Sequence[Mapping[str, str]], conflicts: Sequence[Sequence[str]]
+) -> ConflictScore:
     ours = [set(paths) for paths in conflicts]
-    return MarkScore(
-        pictures=len(pictures),
-        marks=dict(sorted(marks.items())),
-        base_rate=_share(total, len(pictures)),
-        labels=sorted(under),
-        label_rate=_share(total, same_label),
-        lists={kind: score_list(kind) for kind in [*kinds, BOTH]} if kinds else {},
+    return ConflictScore(
         conflicts_marked=len(marked),
         # Found is a picture only where its two labels were put side by side.
         conflicts_found=sum(

@@ -1,4 +1,4 @@
-"""What a data set holds, said before anything is trained on it."""
+"""What a data set holds: printed before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -26,38 +26,56 @@ _FOLDERS = {"train": "Training", "test": "Testing", "": "all"}
 
 
 @dataclass(frozen=True)
-class DataReport:
-    """The findings; N is the number of readable images.
+class Contents:
+    """What lies in the folders.
 
     Attributes:
         release: "kaggle-7023", "kaggle-7019", "kaggle-7200" or "other".
         release_words: the same in words.
         counts: folder split ("train", "test" or "") -> label -> images.
-        split_counts: part of the split used ("train", "val", "test") -> label -> images.
         fingerprint: SHA-256 of the pixels, see `pixel_fingerprint`.
         unreadable: (path, reason) of the images left out.
-        distinct_pictures: number of copy groups.
-        exact_copies: images whose pixels equal those of an image before them, by where the
-            two lie: "inside Training", "inside Testing", "across" (or "inside all").
-        copies: the same for copies that are turned, mirrored or re-processed, exact included.
-        label_conflicts: groups of paths that hold one picture under more than one label.
-        split_name, split_sentence: the split used and how it was made.
-        leaked, test_size: test images with a copy in train, of how many.
-        leaked_into_val: val images with a copy in train.
     """
 
     release: str
     release_words: str
     counts: dict[str, dict[str, int]]
-    split_counts: dict[str, dict[str, int]]
     fingerprint: str
     unreadable: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which pictures are there more than once.
+
+    Attributes:
+        distinct_pictures: number of copy groups.
+        exact_copies: images whose pixels equal those of an image before them, by where the
+            two lie: "inside Training", "inside Testing", "across" (or "inside all").
+        copies: the same for copies that are turned, mirrored or re-processed, exact included.
+        label_conflicts: groups of paths that hold one picture under more than one label.
+    """
+
     distinct_pictures: int
     exact_copies: dict[str, int]
     copies: dict[str, int]
     label_conflicts: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """The split that is used, and what leaks in it.
+
+    Attributes:
+        split_name, split_sentence: its name and how it was made.
+        split_counts: part ("train", "val", "test") -> label -> images.
+        leaked, test_size: test images with a copy in train, and all test images.
+        leaked_into_val: val images with a copy in train.
+    """
+
     split_name: str
     split_sentence: str
+    split_counts: dict[str, dict[str, int]]
     leaked: int
     test_size: int
     leaked_into_val: int
@@ -67,35 +85,46 @@ class DataReport:
         """Share, 0..1, of the split's test images that have a copy in its train part."""
         return self.leaked / self.test_size if self.test_size else 0.0
 
+
+@dataclass(frozen=True)
+class DataReport:
+    """The findings on the readable images of a data set."""
+
+    contents: Contents
+    copies: Copies
+    split: Leakage
+
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
-        return asdict(self) | {
-            "unreadable": [list(pair) for pair in self.unreadable],
-            "leakage": self.leakage,
+        """Return everything as plain JSON values, in one level."""
+        found = asdict(self.contents) | asdict(self.copies) | asdict(self.split)
+        return found | {
+            "unreadable": [list(pair) for pair in self.contents.unreadable],
+            "leakage": self.split.leakage,
         }
 
     @property
     def text(self) -> str:
         """The report for a person, ready to be printed."""
-        lines = [f"Data: {self.release_words} ({self.release})."]
-        lines += _table(self.counts, "folder", _FOLDERS)
-        lines.append(f"Pixel fingerprint (SHA-256): {self.fingerprint}")
+        contents, copies, split = self.contents, self.copies, self.split
+        lines = [f"Data: {contents.release_words} ({contents.release})."]
+        lines += _table(contents.counts, "folder", _FOLDERS)
+        lines.append(f"Pixel fingerprint (SHA-256): {contents.fingerprint}")
         lines += _listed(
-            f"Unreadable and left out: {len(self.unreadable)}",
-            [f"{path}: {reason}" for path, reason in self.unreadable],
+            f"Unreadable and left out: {len(contents.unreadable)}",
+            [f"{path}: {reason}" for path, reason in contents.unreadable],
         )
-        lines.append(f"Distinct pictures: {self.distinct_pictures}")
-        lines.append(f"Exact copies of an earlier image: {_places(self.exact_copies)}")
-        lines.append(f"Copies, also turned, mirrored or re-processed: {_places(self.copies)}")
+        lines.append(f"Distinct pictures: {copies.distinct_pictures}")
+        lines.append(f"Exact copies of an earlier image: {_places(copies.exact_copies)}")
+        lines.append(f"Copies, also turned, mirrored or re-processed: {_places(copies.copies)}")
         lines += _listed(
-            f"One picture under two labels: {len(self.label_conflicts)}",
-            [" = ".join(paths) for paths in self.label_conflicts],
+            f"One picture under two labels: {len(copies.label_conflicts)}",
+            [" = ".join(paths) for paths in copies.label_conflicts],
         )
-        lines.append(f"Split: {self.split_sentence}")
-        lines += _table(self.split_counts, "part", {})
+        lines.append(f"Split: {split.split_sentence}")
+        lines += _table(split.split_counts, "part", {})
         lines.append(
-            f"Leakage: {self.leaked} of {self.test_size} test images ({self.leakage:.1%}) have "
-            f"a copy in train, and {self.leaked_into_val} val images."
+            f"Leakage: {split.leaked} of {split.test_size} test images ({split.leakage:.1%}) have "
+            f"a copy in train, and {split.leaked_into_val} val images."
         )
         return "\n".join(lines)
 
@@ -116,29 +145,32 @@ def data_report(
         copy_groups: (N,) from `find_copies`.
         split: positions into `records`.
     """
-    release, words = recognise_release(records)
     groups = np.asarray(copy_groups)
-    parts = {"train": split.train, "val": split.val, "test": split.test}
-    split_counts = {}
-    for part, members in parts.items():
-        found = Counter(records[i].label for i in members)
-        split_counts[part] = {label: found[label] for label in LABELS}
-    in_train = groups[split.train]
-    return DataReport(
-        release=release,
-        release_words=words,
-        counts=count_images(records),
-        split_counts=split_counts,
-        fingerprint=pixel_fingerprint(images),
-        unreadable=list(unreadable),
+    release, words = recognise_release(records)
+    contents = Contents(
+        release, words, count_images(records), pixel_fingerprint(images), list(unreadable)
+    )
+    copies = Copies(
         distinct_pictures=len(np.unique(groups)),
         exact_copies=_where_copies_lie(records, [pixel_hash(pixels) for pixels in images]),
         copies=_where_copies_lie(records, groups.tolist()),
         label_conflicts=[
             [records[i].path for i in members] for members in label_conflicts(records, groups)
         ],
-        split_name=split.name,
-        split_sentence=split.sentence,
+    )
+    return DataReport(contents, copies, _leakage(records, groups, split))
+
+
+def _leakage(records: Sequence[ImageRecord], groups: NDArray[Any], split: Split) -> Leakage:
+    split_counts = {}
+    for part in ("train", "val", "test"):
+        found = Counter(records[i].label for i in getattr(split, part))
+        split_counts[part] = {label: found[label] for label in LABELS}
+    in_train = groups[split.train]
+    return Leakage(
+        split.name,
+        split.sentence,
+        split_counts,
         leaked=int(np.isin(groups[split.test], in_train).sum()),
         test_size=len(split.test),
         leaked_into_val=int(np.isin(groups[split.val], in_train).sum()),

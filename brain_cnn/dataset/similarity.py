@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 
 WORKERS = 2
 _COARSE = 32  # side in pixels of the pictures that the views are compared on
-_FINE = 160  # side in pixels of the pictures that copies are told from neighbours on
+_FINE = 160  # side in pixels of the pictures on which copies are separated from neighbours
 _FREQUENCIES = 10  # cosine frequencies per axis in a descriptor
 _DIMENSIONS = 20  # of the index: k-d trees gain nothing beyond
 _LOCAL_SIGMA = 2.0  # of "around a pixel", in pixels of the coarse picture

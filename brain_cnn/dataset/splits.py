@@ -1,4 +1,4 @@
-"""Which images train, choose and test: three ways, each says in a sentence how it was made."""
+"""Which images train, choose and test: three ways, each with a sentence on how it was made."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Unpack a ZIP that a stranger may have made.
+"""Unpack a ZIP that anybody may have made.
 
-Every member is judged before the first byte is written, and what it really holds is counted
+Every member is checked before the first byte is written, and what it really holds is counted
 while it is written, because a ZIP's directory may lie. The result appears under its final
 name only when it is complete.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from brain_cnn.errors import DatasetError
 
 _CHUNK = 1 << 20
-# Ratios of tiny files say nothing: 1 kB of black pixels compresses a hundredfold.
+# Ratios of tiny files mean nothing: 1 kB of black pixels compresses a hundredfold.
 _RATIO_FROM_BYTES = 1 << 20
 _ENCRYPTED_FLAG = 0x1
 
@@ -69,7 +69,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def readable_members(archive: zipfile.ZipFile, limits: UnpackLimits) -> list[zipfile.ZipInfo]:
-    """Judge every member of a ZIP; return the files to unpack, hidden ones left out.
+    """Check every member of a ZIP; return the files to unpack, hidden ones left out.
 
     Raises:
         DatasetError: too many members, an unsafe name, a link or special file, encryption,

@@ -21,8 +21,8 @@ from brain_cnn.dataset.index import IMAGE_SUFFIXES
 from brain_cnn.dataset.unpack import UnpackLimits, is_hidden, open_zip, readable_members
 from brain_cnn.errors import DatasetError
 from brain_cnn.evaluation.metrics import evaluate_predictions
-from brain_cnn.evaluation.uncertainty import Groups, auroc, chosen, counted, selective, verdicts
-from brain_cnn.inference.predictor import Said
+from brain_cnn.evaluation.models import Predictions
+from brain_cnn.evaluation.uncertainty import Groups, auroc, counted, groups_of, selective, verdicts
 from brain_cnn.labels import LABELS, NOTUMOR, label_from_folder, label_index
 from brain_cnn.scan import read_scan
 from brain_cnn.scan.types import Slice
@@ -104,11 +104,13 @@ def read_external(source: str | Path) -> ExternalSet:
     return ExternalSet(slices, labels, weightings, names)
 
 
-def measure_external(said: Said, data: ExternalSet, groups: Groups) -> dict[str, Any]:
+def evaluate_external(
+    predictions: Predictions, data: ExternalSet, groups: Groups
+) -> dict[str, Any]:
     """Return by weighting how the model does on other scanners.
 
     Args:
-        said: of all slices of `data`.
+        predictions: of all slices of `data`.
         groups: units of the bootstrap, one a slice; None: single slices.
 
     Returns:
@@ -116,7 +118,7 @@ def measure_external(said: Said, data: ExternalSet, groups: Groups) -> dict[str,
         `balanced_accuracy` (mean recall of glioma, meningioma, notumor),
         `tumour_called_notumor`, `tumour_confidently_notumor` (share of all tumours),
         `answered` (verdict confident), `accuracy_of_confident`, `recall` by class,
-        `selective`; "all" holds every weighting. `other_lesion`: what is said of lesions
+        `selective`; "all" holds every weighting. `other_lesion`: the same for lesions
         that are none of the classes.
     """
     kinds, weightings = np.array(data.labels), np.array(data.weightings)
@@ -129,21 +131,23 @@ def measure_external(said: Said, data: ExternalSet, groups: Groups) -> dict[str,
     return {
         "protocol": f"other scanners, no patient known; {DEVELOPMENT}",
         "weightings": {
-            name: _measure_part(said.part(members), kinds[members], chosen(groups, members))
+            name: _evaluate_part(
+                predictions.part(members), kinds[members], groups_of(groups, members)
+            )
             for name, members in parts.items()
             if members.any()
         },
-        "other_lesion": _measure_other(said.part(other), chosen(groups, other)),
+        "other_lesion": _evaluate_other(predictions.part(other), groups_of(groups, other)),
     }
 
 
-def _measure_part(said: Said, kinds: NDArray[Any], groups: Groups) -> dict[str, Any]:
+def _evaluate_part(predictions: Predictions, kinds: NDArray[Any], groups: Groups) -> dict[str, Any]:
     truth = np.array([label_index(kind) for kind in kinds], dtype=np.int64)
     tumour = truth != label_index(NOTUMOR)
-    evaluated = evaluate_predictions(truth, said.probabilities, groups)
-    missed = said.called() == label_index(NOTUMOR)
-    own = chosen(groups, tumour)
-    spoken = verdicts(said, truth, groups)
+    evaluated = evaluate_predictions(truth, predictions.probabilities, groups)
+    missed = predictions.called() == label_index(NOTUMOR)
+    own = groups_of(groups, tumour)
+    spoken = verdicts(predictions, truth, groups)
     return {
         "n": evaluated["n"],
         "groups": evaluated["groups"],
@@ -152,47 +156,46 @@ def _measure_part(said: Said, kinds: NDArray[Any], groups: Groups) -> dict[str, 
             label: evaluated["per_class"][label]["recall"] for label in LABELS if label in kinds
         },
         "tumour_called_notumor": counted(missed[tumour], own),
-        "tumour_confidently_notumor": counted((missed & said.confident())[tumour], own),
+        "tumour_confidently_notumor": counted((missed & predictions.confident())[tumour], own),
         "answered": spoken["confident"],
         "unfamiliar": spoken["unfamiliar"],
         "accuracy_of_confident": spoken["accuracy_of_confident"],
-        "selective": selective(said, truth, groups),
+        "selective": selective(predictions, truth, groups),
     }
 
 
-def _measure_other(said: Said, groups: Groups) -> dict[str, Any]:
-    sure, called = said.confident(), said.called()
+def _evaluate_other(predictions: Predictions, groups: Groups) -> dict[str, Any]:
+    sure, called = predictions.confident(), predictions.called()
     return {
         "confidently_a_tumour": counted(sure & (called != label_index(NOTUMOR)), groups),
         "confidently_notumor": counted(sure & (called == label_index(NOTUMOR)), groups),
-        "unfamiliar": counted(~said.familiar, groups),
+        "unfamiliar": counted(~predictions.familiar, groups),
     }
 
 
-def measure_refusal(
-    strangers: Said, names: list[str], test: Said, test_groups: Groups
+def evaluate_refusal(
+    outliers: Predictions, names: list[str], test: Predictions, test_groups: Groups
 ) -> dict[str, Any]:
-    """Return how well the gate tells strangers from the test slices.
+    """Return how well the gate tells outliers from the test slices.
 
     Args:
-        strangers: what was said of pictures that are no brain MRI.
+        outliers: predictions for pictures that are no brain MRI.
         names: their names, `<kind>-<number>.<suffix>`.
-        test: what was said of the protocol's test slices.
+        test: predictions for the protocol's test slices.
 
     Returns:
-        `refused` (share of strangers), `refused_by_kind`, `accepted` (share of test),
+        `refused` (share of outliers), `refused_by_kind`, `accepted` (share of test),
         `auroc` of the familiarity score.
     """
     kinds = np.array([PurePosixPath(name).stem.rsplit("-", 1)[0] for name in names])
     return {
         "protocol": f"pictures that are no brain MRI, against protocol test; {DEVELOPMENT}",
-        "refused": counted(~strangers.familiar, None),
+        "refused": counted(~outliers.familiar, None),
         "refused_by_kind": {
-            str(kind): counted(~strangers.familiar[kinds == kind], None)
-            for kind in np.unique(kinds)
+            str(kind): counted(~outliers.familiar[kinds == kind], None) for kind in np.unique(kinds)
         },
         "accepted": counted(test.familiar, test_groups),
-        "auroc": auroc(test.familiarity, strangers.familiarity, test_groups),
+        "auroc": auroc(test.familiarity, outliers.familiarity, test_groups),
     }
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.edits import erase, sham
-from brain_cnn.evaluation.metrics import RESAMPLES, bootstrap_mean
+from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
 from brain_cnn.labels import NOTUMOR, label_index
 
 Tensor = NDArray[np.float32]
@@ -198,7 +198,7 @@ def tumour_removed(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Measure what the network says when the tumour is filled, and when its neighbour is.
+    """Evaluate what the network predicts when the tumour is filled, and when its neighbour is.
 
     Args:
         tensors: N prepared slices float32 (S, S, 1) with a tumour.
@@ -219,10 +219,10 @@ def tumour_removed(
         filled, control = erase(pixels, masks[i], rng), sham(pixels, masks[i], rng)
         if filled is not None and control is not None:
             three = np.stack([pixels, filled, control])[..., None] / 255
-            said = np.asarray(predict(three.astype(np.float32)), dtype=np.float64)
-            before.append(said[0])
-            after.append(said[1])
-            beside.append(said[2])
+            three_ways = np.asarray(predict(three.astype(np.float32)), dtype=np.float64)
+            before.append(three_ways[0])
+            after.append(three_ways[1])
+            beside.append(three_ways[2])
             kept.append(i)
     own = None if groups is None else [groups[i] for i in kept]
     result: dict[str, Any] = {**_count(len(kept), own), "not_editable": len(tensors) - len(kept)}

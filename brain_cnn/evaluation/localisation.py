@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.evaluation.metrics import RESAMPLES, bootstrap_mean
+from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
 
 # How far beside the outline the peak may lie: an outline is drawn by hand.
 TOLERANCE_PIXELS = 2.0

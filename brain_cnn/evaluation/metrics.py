@@ -11,15 +11,21 @@ of code therefore makes the value and its interval, and 2000 resamples take seco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from brain_cnn.evaluation.bootstrap import (
+    RESAMPLES,
+    Interval,
+    group_members,
+    interval,
+    resampled_weights,
+)
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
 
-RESAMPLES = 2000
 ECE_BINS = 15
 
 PUBLISHED_REFERENCE: dict[str, dict[str, float]] = {
@@ -30,11 +36,7 @@ PUBLISHED_REFERENCE: dict[str, dict[str, float]] = {
 }
 """A published two-convolution network on the official (leaky) split."""
 
-# Resamples whose image weights are held at once: bounds the memory, not the result.
-_CHUNK = 200
-
 Floats = NDArray[np.float64]
-Interval = dict[str, float | None]
 
 
 def evaluate_predictions(
@@ -70,11 +72,9 @@ def evaluate_predictions(
     truth, scores, members, group_count = _checked(true, probabilities, groups)
     statistics = _Statistics(truth, scores, members, group_count)
     value = statistics.metrics(np.ones((1, group_count)))
-    drawn = [statistics.metrics(w) for w in _resampled_weights(group_count, resamples, seed)]
+    drawn = [statistics.metrics(w) for w in resampled_weights(group_count, resamples, seed)]
     named = {
-        name: _interval(
-            float(value[name][0]), np.concatenate([d[name] for d in drawn]), group_count
-        )
+        name: interval(float(value[name][0]), np.concatenate([d[name] for d in drawn]), group_count)
         for name in value
     }
     confusion = np.zeros((len(LABELS), len(LABELS)), dtype=int)
@@ -93,28 +93,6 @@ def evaluate_predictions(
     }
     result["confusion"] = confusion.tolist()
     return result
-
-
-def bootstrap_mean(
-    values: ArrayLike,
-    groups: Sequence[Any] | NDArray[Any] | None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean of `values` (N,) with its 95 % bootstrap interval over `groups`.
-
-    Raises:
-        ValueError: there is no value, or `groups` has another length.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"values must be a non-empty (N,) array, got shape {numbers.shape}")
-    members, group_count = _group_members(groups, len(numbers))
-    sums = np.bincount(members, weights=numbers, minlength=group_count)
-    counts = np.bincount(members, minlength=group_count).astype(np.float64)
-    drawn = [(w @ sums) / (w @ counts) for w in _resampled_weights(group_count, resamples, seed)]
-    return _interval(float(numbers.mean()), np.concatenate(drawn), group_count)
 
 
 class _Statistics:
@@ -192,39 +170,6 @@ def _nan_mean(values: Floats) -> Floats:
     return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1).astype(float))
 
 
-def _resampled_weights(group_count: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield (chunk, G) counts of how often each group was drawn."""
-    rng = np.random.default_rng(seed)
-    share = np.full(group_count, 1.0 / group_count)
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        yield rng.multinomial(group_count, share, size=size).astype(np.float64)
-
-
-def _interval(value: float, drawn: Floats, group_count: int) -> Interval:
-    """Return {"value", "low", "high"}, rounded so that files compare across machines."""
-    if np.isnan(value):
-        return {"value": None, "low": None, "high": None}
-    # A resample may lack a class altogether: it says nothing of that class.
-    known = drawn[~np.isnan(drawn)]
-    if group_count < 2 or known.size == 0:
-        return {"value": round(value, 6), "low": None, "high": None}
-    low, high = np.percentile(known, [2.5, 97.5])
-    return {"value": round(value, 6), "low": round(float(low), 6), "high": round(float(high), 6)}
-
-
-def _group_members(
-    groups: Sequence[Any] | NDArray[Any] | None, count: int
-) -> tuple[NDArray[np.int64], int]:
-    """Return each image's group as an index, and the number of groups."""
-    if groups is None:
-        return np.arange(count), count
-    if len(groups) != count:
-        raise ValueError(f"{len(groups)} groups for {count} images")
-    names, members = np.unique(np.array([str(g) for g in groups]), return_inverse=True)
-    return members.reshape(-1).astype(np.int64), len(names)
-
-
 def _checked(
     true: ArrayLike, probabilities: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64], int]:
@@ -238,7 +183,7 @@ def _checked(
         raise ValueError(f"classes must be 0..{len(LABELS) - 1}, got {truth.min()}..{truth.max()}")
     if not np.all(np.abs(scores.sum(axis=1) - 1.0) < 1e-3) or scores.min() < 0:
         raise ValueError("each row of probabilities must be non-negative and sum to 1")
-    members, group_count = _group_members(groups, len(truth))
+    members, group_count = group_members(groups, len(truth))
     return truth.astype(np.int64), scores, members, group_count
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brain_cnn.errors import DatasetError
-from brain_cnn.evaluation.metrics import RESAMPLES, evaluate_predictions
+from brain_cnn.evaluation.bootstrap import RESAMPLES
+from brain_cnn.evaluation.metrics import evaluate_predictions
 from brain_cnn.labels import LABELS, label_index
 
 COLUMNS = ("path", "label", "group", *LABELS)
 
 
-class Predictions(NamedTuple):
+class PredictionTable(NamedTuple):
     """What a prediction CSV holds, in the order that `write_predictions` takes.
 
     Attributes:
@@ -74,7 +75,7 @@ def write_predictions(
             writer.writerow([paths[i], name, group, *(f"{p:.6f}" for p in scores[i])])
 
 
-def read_predictions(path: Path | str) -> Predictions:
+def read_predictions(path: Path | str) -> PredictionTable:
     """Read what `write_predictions` wrote.
 
     Raises:
@@ -105,7 +106,7 @@ def read_predictions(path: Path | str) -> Predictions:
     groups = [row["group"] for row in rows]
     if any(groups) and not all(groups):
         raise _damaged(source, f"has no group for {groups.count('')} of {len(groups)} images")
-    return Predictions(
+    return PredictionTable(
         [row["path"] for row in rows],
         np.array([label_index(row["label"]) for row in rows], dtype=np.int64),
         scores,

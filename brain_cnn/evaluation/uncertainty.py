@@ -1,6 +1,6 @@
 """Whether the model is as sure as it says: calibration, sets, refusals, selective answers.
 
-Every function takes what was said (`saying.Said`) and the truth, and returns numbers that
+Every function takes predictions (`models.Predictions`) and the truth, and returns numbers that
 `json` can write; intervals are 95 % bootstraps over `groups` (patients, or look-alikes).
 """
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.evaluation.metrics import ECE_BINS, RESAMPLES, bootstrap_mean, evaluate_predictions
+from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
+from brain_cnn.evaluation.metrics import ECE_BINS, evaluate_predictions
+from brain_cnn.evaluation.models import Predictions
 from brain_cnn.inference.calibration import COVERAGES
-from brain_cnn.inference.predictor import Said
 from brain_cnn.labels import LABELS
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -36,12 +37,14 @@ def counted(values: Any, groups: Groups) -> dict[str, Any]:
     return {"n": int(numbers.size), "groups": count, **bootstrap_mean(numbers, groups)}
 
 
-def chosen(groups: Groups, members: NDArray[np.bool_]) -> Groups:
+def groups_of(groups: Groups, members: NDArray[np.bool_]) -> Groups:
     """Return the groups of some slices."""
     return None if groups is None else np.asarray([str(g) for g in groups])[members]
 
 
-def reliability(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict[str, Any]:
+def reliability(
+    predictions: Predictions, truth: NDArray[np.int64], groups: Groups
+) -> dict[str, Any]:
     """Return the calibration error, what a perfectly calibrated model shows, and the bins.
 
     Returns:
@@ -50,8 +53,8 @@ def reliability(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict[st
         non-empty one of 15 equal widths `low_edge`, `high_edge`, `n`, `confidence` and
         `accuracy` with its interval.
     """
-    top = said.probabilities.max(axis=1)
-    right = (said.called() == truth).astype(float)
+    top = predictions.probabilities.max(axis=1)
+    right = (predictions.called() == truth).astype(float)
     bins = np.clip(np.ceil(top * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
     rows = []
     for number in range(ECE_BINS):
@@ -63,10 +66,10 @@ def reliability(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict[st
                     "high_edge": round((number + 1) / ECE_BINS, 6),
                     "n": int(inside.sum()),
                     "confidence": round(float(top[inside].mean()), 6),
-                    "accuracy": bootstrap_mean(right[inside], chosen(groups, inside)),
+                    "accuracy": bootstrap_mean(right[inside], groups_of(groups, inside)),
                 }
             )
-    ece = evaluate_predictions(truth, said.probabilities, groups)["ece"]
+    ece = evaluate_predictions(truth, predictions.probabilities, groups)["ece"]
     return {"ece": ece, "ece_perfect": _perfect_ece(top, bins), "bins": rows}
 
 
@@ -80,7 +83,9 @@ def _perfect_ece(top: NDArray[np.float64], bins: NDArray[np.int64]) -> dict[str,
     return {n: round(float(v), 6) for n, v in zip(names, (errors.mean(), low, high), strict=True)}
 
 
-def coverage_table(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict[str, Any]:
+def coverage_table(
+    predictions: Predictions, truth: NDArray[np.int64], groups: Groups
+) -> dict[str, Any]:
     """Return for each promised coverage how often the set holds the truth, and its size.
 
     Returns:
@@ -88,15 +93,15 @@ def coverage_table(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict
     """
     table: dict[str, Any] = {}
     for promised in COVERAGES:
-        sets = said.sets(promised)
+        sets = predictions.sets(promised)
         holds = np.array([LABELS[t] in s for t, s in zip(truth, sets, strict=True)], dtype=float)
         sizes = np.array([len(s) for s in sets], dtype=float)
         table[f"{promised:.2f}"] = {
             name: {
                 "n": int(members.sum()),
-                "groups": counted(holds[members], chosen(groups, members))["groups"],
-                "coverage": bootstrap_mean(holds[members], chosen(groups, members)),
-                "size": bootstrap_mean(sizes[members], chosen(groups, members)),
+                "groups": counted(holds[members], groups_of(groups, members))["groups"],
+                "coverage": bootstrap_mean(holds[members], groups_of(groups, members)),
+                "size": bootstrap_mean(sizes[members], groups_of(groups, members)),
             }
             for name, members in _all_and_classes(truth)
             if members.any()
@@ -109,27 +114,31 @@ def _all_and_classes(truth: NDArray[np.int64]) -> list[tuple[str, NDArray[np.boo
     return whole + [(label, truth == i) for i, label in enumerate(LABELS)]
 
 
-def verdicts(said: Said, truth: NDArray[np.int64], groups: Groups) -> dict[str, Any]:
+def verdicts(predictions: Predictions, truth: NDArray[np.int64], groups: Groups) -> dict[str, Any]:
     """Return shares of the three verdicts, and the accuracy of the confident answers."""
-    sure = said.confident()
-    right = said.called() == truth
+    sure = predictions.confident()
+    right = predictions.called() == truth
     return {
         "confident": counted(sure, groups),
-        "uncertain": counted(said.familiar & ~sure, groups),
-        "unfamiliar": counted(~said.familiar, groups),
-        "accuracy_of_confident": counted(right[sure], chosen(groups, sure)),
+        "uncertain": counted(predictions.familiar & ~sure, groups),
+        "unfamiliar": counted(~predictions.familiar, groups),
+        "accuracy_of_confident": counted(right[sure], groups_of(groups, sure)),
     }
 
 
-def selective(said: Said, truth: NDArray[np.int64], groups: Groups) -> list[dict[str, Any]]:
+def selective(
+    predictions: Predictions, truth: NDArray[np.int64], groups: Groups
+) -> list[dict[str, Any]]:
     """Return accuracy against the share answered: the familiar and likeliest answers first."""
-    order = np.argsort(-(said.familiar + said.probabilities.max(axis=1)), kind="stable")
-    right = said.called() == truth
+    order = np.argsort(
+        -(predictions.familiar + predictions.probabilities.max(axis=1)), kind="stable"
+    )
+    right = predictions.called() == truth
     rows = []
     for share in SHARES:
         answered = np.zeros(len(truth), dtype=bool)
         answered[order[: max(1, round(share * len(truth)))]] = True
-        accuracy = counted(right[answered], chosen(groups, answered))
+        accuracy = counted(right[answered], groups_of(groups, answered))
         rows.append({"share": share, "accuracy": accuracy})
     return rows
 

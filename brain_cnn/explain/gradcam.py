@@ -71,40 +71,55 @@ def make_gradcam_heatmap(
     if not model.built:  # a sequential model without an input has no graph before its first call
         model(image, training=False)
     layer, take_input = _target_layer(model, last_conv_layer_name)
-    final = _final_operation(model)
-    seen: dict[str, Any] = {"features": None, "before_final": None}
     with _listening, tf.GradientTape(watch_accessed_variables=False) as tape:
-
-        def notice_features(inputs: Any, outputs: Any) -> None:
-            features = inputs if take_input else outputs
-            # A layer that is applied several times in one pass: the last one counts.
-            seen["features"] = features
-            if tf.is_tensor(features):
-                tape.watch(features)
-
-        def notice_before_final(inputs: Any, outputs: Any) -> None:
-            seen["before_final"] = inputs
-
-        with _listen(layer, notice_features, before=take_input):
-            if final is None:
-                outputs = model(image, training=False)
-            else:
-                with _listen(final, notice_before_final, before=True):
-                    outputs = model(image, training=False)
-        logits = tf.cast(_logits(final, seen["before_final"], outputs), tf.float32)
+        features, logits = _forward(model, image, layer, take_input, tape)
         if logits.shape.rank != 2:
             raise ValueError(f"the model's output must be (1, classes), got {logits.shape}")
         chosen = int(tf.argmax(logits[0])) if pred_index is None else int(pred_index)
         if not 0 <= chosen < logits.shape[1]:
             raise ValueError(f"pred_index must be 0..{logits.shape[1] - 1}, got {pred_index}")
         score = logits[0, chosen]
-    features = seen["features"]
     if not tf.is_tensor(features) or features.shape.rank != 4:
         raise _not_found(model, layer.name, "has no feature map (h, w, C)")
     gradient = tape.gradient(score, features)
     if gradient is None:
         raise _not_found(model, layer.name, "does not lead to the logits")
     return _combine(features[0].numpy(), gradient[0].numpy())
+
+
+def _forward(
+    model: keras.Model,
+    image: NDArray[np.float32],
+    layer: keras.Layer,
+    take_input: bool,
+    tape: tf.GradientTape,
+) -> tuple[Any, Any]:
+    """Run the model once under `tape`; return the feature map and the logits (1, classes).
+
+    Args:
+        layer: whose output, or with `take_input` whose input, is the feature map.
+    """
+    final = _final_operation(model)
+    seen: dict[str, Any] = {"features": None, "before_final": None}
+
+    def notice_features(inputs: Any, outputs: Any) -> None:
+        features = inputs if take_input else outputs
+        # A layer that is applied several times in one pass: the last one counts.
+        seen["features"] = features
+        if tf.is_tensor(features):
+            tape.watch(features)
+
+    def notice_before_final(inputs: Any, outputs: Any) -> None:
+        seen["before_final"] = inputs
+
+    with _listen(layer, notice_features, before=take_input):
+        if final is None:
+            outputs = model(image, training=False)
+        else:
+            with _listen(final, notice_before_final, before=True):
+                outputs = model(image, training=False)
+    logits = tf.cast(_logits(final, seen["before_final"], outputs), tf.float32)
+    return seen["features"], logits
 
 
 def _combine(features: NDArray[Any], gradient: NDArray[Any]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PREPROCESS_VERSION
+from brain_cnn.resources import resource
 
 BUNDLE_FORMAT = 1
 """Raised when bundle.json changes so that an older program would read it wrongly."""
@@ -31,8 +32,7 @@ KERAS_NAME = "brain_cnn.keras"
 NCNN_NAMES = ("brain_cnn.ncnn.param", "brain_cnn.ncnn.bin")
 MODEL_ENV = "BRAIN_CNN_MODEL"
 
-# Found from the package's own place, so that it works from any working directory.
-SHIPPED_BUNDLE = Path(__file__).resolve().parents[2] / "models" / "brain_cnn"
+SHIPPED_BUNDLE = resource("models/brain_cnn")
 
 _NEEDED = (ONNX_NAME, KERAS_NAME, "calibration.json")
 _RESTORE = "Restore the model folder from the repository, or train again (make train)."
@@ -76,7 +76,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     """Check a model folder and return it.
 
     Args:
-        path: the folder; None means `BRAIN_CNN_MODEL`, else the bundle shipped beside the
+        path: the folder; None means `BRAIN_CNN_MODEL`, else the bundle shipped with the
             package.
 
     Raises:
@@ -106,6 +106,19 @@ def load_bundle(path: Path | None = None) -> Bundle:
     )
 
 
+@dataclass(frozen=True)
+class BundleOrigin:
+    """What a bundle was made from, as bundle.json keeps it.
+
+    Attributes:
+        training: settings of the run. data: fingerprint and split. versions: of packages.
+    """
+
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
 def write_bundle_json(
     path: Path,
     *,
@@ -113,9 +126,7 @@ def write_bundle_json(
     version: str,
     input_size: int,
     files: list[str],
-    training: dict[str, Any],
-    data: dict[str, Any],
-    versions: dict[str, str],
+    origin: BundleOrigin,
 ) -> None:
     """Write bundle.json into `path`, last of all its files.
 
@@ -124,7 +135,7 @@ def write_bundle_json(
         name, version: what the model calls itself.
         input_size: side of the network's input, pixels.
         files: names inside `path` whose SHA-256 is recorded and checked at every load.
-        training: settings of the run. data: fingerprint and split. versions: of packages.
+        origin: what it was made from.
 
     Raises:
         BundleError: a file is missing, or one that every bundle needs is not listed.
@@ -141,9 +152,7 @@ def write_bundle_json(
         "input_size": input_size,
         "preprocess_version": PREPROCESS_VERSION,
         "files": {file: _sha256(path / file) for file in sorted(files)},
-        "training": training,
-        "data": data,
-        "versions": versions,
+        **asdict(origin),
     }
     _write_info(path, info)
 

@@ -6,9 +6,9 @@ travelling with the weights:
 - a temperature (Guo et al. 2017): probabilities = softmax(logits / temperature);
 - split conformal prediction sets (Romano et al. 2020): labels in falling order of
   probability, until a threshold that keeps the promised coverage;
-- a familiarity gate (`familiarity.gate`): distances from the training slices and likeness
-  to strangers; its limits together let 98 % of `val` pass;
-- a trust (`familiarity.trust`): whether a label would hold had the slice another source;
+- an out-of-distribution gate (`ood.gate`): distances from the training slices and likeness
+  to outliers; its limits together let 98 % of `val` pass;
+- a trust (`ood.trust`): whether a label would hold had the slice another source;
   without it no label is "confident".
 """
 
@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,11 @@ from brain_cnn.inference.conformal import (
     labels_within,
     softmax,
 )
-from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR
+from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Prediction
 from brain_cnn.labels import LABELS
-from brain_cnn.ood.descriptors import describe
-from brain_cnn.ood.gate import CHECKS, Appearance, check, check_contrast, rank, spreads
-from brain_cnn.ood.mahalanobis import Familiarity, fit_familiarity
+from brain_cnn.ood.appearance import Appearance
+from brain_cnn.ood.gate import GateResult, run_gate
+from brain_cnn.ood.mahalanobis import FeatureGate, fit_feature_gate
 from brain_cnn.ood.trust import Trust, trust_inputs
 
 Floats = NDArray[np.float64]
@@ -44,8 +44,8 @@ Floats = NDArray[np.float64]
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
 
 __all__ = [
-    "CALIBRATION_FILES", "COVERAGES", "Assessment", "Calibration", "Familiarity",
-    "NetworkOutput", "fit_calibration", "fit_set_thresholds", "fit_temperature", "softmax",
+    "CALIBRATION_FILES", "COVERAGES", "Calibration", "NetworkOutput", "fit_calibration",
+    "fit_set_thresholds", "fit_temperature", "softmax",
 ]  # fmt: skip
 
 
@@ -60,25 +60,9 @@ class NetworkOutput(Protocol):
     def features(self) -> NDArray[np.float32]: ...
 
 
-class Assessment(NamedTuple):
-    """What is thought of N slices beside their probabilities.
-
-    Attributes:
-        familiarity: float64 (N,) in 0..1, higher is more like the training slices.
-        reasons: for each slice a list of checks: dicts with `check`, `value`, `limit`,
-            `failed` and a `sentence`.
-        trust: float64 (N,) in 0..1, whether the likeliest label would hold elsewhere; 1
-            where no trust was fitted.
-    """
-
-    familiarity: NDArray[np.float64]
-    reasons: list[list[dict[str, Any]]]
-    trust: NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class Calibration:
-    """What turns the network's outputs into a statement with a promise.
+    """What turns the network's outputs into predictions.
 
     Attributes:
         temperature: divides the logits, above 0.
@@ -86,14 +70,14 @@ class Calibration:
             still enters the set.
         gate: the check of the network's features; None lets everything pass (a model
             without features).
-        looks: the checks of how a slice looks; None in models that were fitted before them.
+        appearance: the checks of how a slice looks; None in models that were fitted before them.
         trust: whether a label would hold elsewhere; None trusts every label.
     """
 
     temperature: float
     set_thresholds: dict[float, float]
-    gate: Familiarity | None = field(default=None, repr=False)
-    looks: Appearance | None = field(default=None, repr=False)
+    gate: FeatureGate | None = field(default=None, repr=False)
+    appearance: Appearance | None = field(default=None, repr=False)
     trust: Trust | None = field(default=None, repr=False)
 
     @classmethod
@@ -125,35 +109,65 @@ class Calibration:
             )
         return labels_within(probabilities, self.set_thresholds[coverage])
 
-    def familiarity(
-        self, features: NDArray[np.floating], tensors: NDArray[np.floating]
-    ) -> tuple[Floats, list[list[dict[str, Any]]]]:
-        """Judge whether slices are like those that the model was trained on.
+    def check(self, features: NDArray[np.floating], tensors: NDArray[np.floating]) -> GateResult:
+        """Check whether slices are like those that the model was trained on.
 
         Args:
             features: float (N, D) of the network.
             tensors: float (N, S, S, 1) that the network saw.
-
-        Returns:
-            `familiarity` and `reasons` of an `Assessment`.
         """
-        return self._judge(self._distances(features), tensors)[:2]
+        return self._check(self._distances(features), tensors)
 
-    def assess(self, output: NetworkOutput, tensors: NDArray[np.floating]) -> Assessment:
-        """Judge familiarity and trust of slices in one go.
+    def predict(
+        self, output: NetworkOutput, tensors: NDArray[np.floating], coverage: float = 0.95
+    ) -> list[Prediction]:
+        """Turn the network's outputs for N slices into predictions, in their order.
 
         Args:
             output: logits (N, 4), class maps (N, h, w, 4) and features (N, D).
             tensors: float (N, S, S, 1) that the network saw.
+            coverage: target of the prediction sets, one of `COVERAGES`.
+
+        Raises:
+            SettingsError: no prediction sets were fitted for this coverage.
         """
+        probabilities = self.probabilities(output.logits)
+        gate, trusts = self._assess(output, tensors)
+        limit = self.trust_limit
+        predictions = []
+        for row, chances in enumerate(probabilities):
+            top = int(chances.argmax())
+            labels = self.prediction_set(chances, coverage)
+            familiar = not any(check.failed for check in gate.checks[row])
+            trust = float(trusts[row])
+            predictions.append(
+                Prediction(
+                    label=LABELS[top],
+                    confidence=float(chances[top]),
+                    probabilities={n: float(p) for n, p in zip(LABELS, chances, strict=True)},
+                    prediction_set=labels,
+                    coverage=coverage,
+                    familiar=familiar,
+                    familiarity=float(gate.familiarity[row]),
+                    reasons=gate.checks[row],
+                    verdict=self.verdict(familiar, labels, trust),
+                    trust=trust,
+                    trust_limit=limit,
+                )
+            )
+        return predictions
+
+    def _assess(
+        self, output: NetworkOutput, tensors: NDArray[np.floating]
+    ) -> tuple[GateResult, Floats]:
+        """Return the gate's result and the trust (N,); 1 where no trust was fitted."""
         distances = self._distances(output.features)
-        score, reasons, excess, scaled = self._judge(distances, tensors)
-        if self.trust is None or self.looks is None:
-            return Assessment(score, reasons, np.ones(len(tensors)))
-        inputs = self._trust_inputs(output, distances, excess)
+        gate = self._check(distances, tensors)
+        if self.trust is None or self.appearance is None:
+            return gate, np.ones(len(tensors))
+        inputs = self._trust_inputs(output, distances, gate.excess)
         called = output.logits.argmax(axis=1)
-        trust = self.trust.of(inputs, scaled, excess, called)
-        return Assessment(score, reasons, trust)
+        return gate, self.trust.of(inputs, gate.scaled, gate.excess, called)
 
     def trust_inputs(self, output: NetworkOutput, excess: Floats) -> Floats:
         """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""
@@ -161,7 +175,7 @@ class Calibration:
 
     def excesses(self, features: NDArray[np.floating], tensors: NDArray[np.floating]) -> Floats:
         """Return by how much each check is exceeded (N, 3): 0 is common, 1 the limit."""
-        return self._judge(self._distances(features), tensors)[2]
+        return self.check(features, tensors).excess
 
     def verdict(self, familiar: bool, prediction_set: Sequence[str], trust: float = 1.0) -> str:
         """Return "confident", "uncertain" or "unfamiliar".
@@ -169,7 +183,7 @@ class Calibration:
         Args:
             familiar: no check of familiarity failed.
             prediction_set: the labels in question, of which a confident verdict has one.
-            trust: of `Assessment`; of a study, of its slices.
+            trust: of a slice; of a study, of its slices.
         """
         if not familiar:
             return UNFAMILIAR
@@ -196,37 +210,8 @@ class Calibration:
         logits = output.logits / self.temperature
         return trust_inputs(logits, output.class_maps, output.features, distances, excess)
 
-    def _judge(
-        self, distances: NDArray[np.float64], tensors: NDArray[np.floating]
-    ) -> tuple[Floats, list[list[dict[str, Any]]], Floats, Floats]:
-        """Return score, reasons, excess of each check (N, 3), and scaled looks (N, K)."""
-        count = len(tensors)
-        scaled = np.zeros((count, 0))
-        spread = spreads(tensors)
-        distance = distances.min(axis=1)
-        if self.looks is not None:
-            scaled = self.looks.scaled(describe(tensors))
-            values = np.stack([distance, *self.looks.values_of_scaled(scaled)], axis=1)
-            limits, excess = self.looks.limits, self.looks.excess(values)
-            score = rank(excess.max(axis=1), self.looks.quantiles)
-        else:
-            values, excess = distance[:, None], np.zeros((count, len(CHECKS)))
-            limits = np.array([np.inf if self.gate is None else self.gate.limit])
-            score = np.ones(count)
-            if self.gate is not None:
-                score = rank(distance, self.gate.quantiles)
-        reasons = []
-        for row in range(count):
-            checks = [
-                check(name, float(value), float(limit))
-                for name, value, limit in zip(CHECKS, values[row], limits, strict=False)
-            ]
-            empty = check_contrast(float(spread[row]))
-            if empty is not None:
-                checks.append(empty)
-                score[row] = 0.0
-            reasons.append(checks)
-        return score, reasons, excess, scaled
+    def _check(self, distances: Floats, tensors: NDArray[np.floating]) -> GateResult:
+        return run_gate(self.gate, self.appearance, distances, tensors)
 
     def save(self, folder: Path) -> list[str]:
         """Write `CALIBRATION_FILES` into `folder`; return the names written."""
@@ -245,8 +230,8 @@ class Calibration:
             "quantiles": self.gate.quantiles,
             "limit": self.gate.limit,
         }
-        if self.looks is not None:
-            arrays |= self.looks.arrays()
+        if self.appearance is not None:
+            arrays |= self.appearance.arrays()
         if self.trust is not None:
             arrays |= self.trust.arrays()
         np.savez(folder / CALIBRATION_FILES[1], **arrays)
@@ -262,18 +247,18 @@ class Calibration:
         try:
             record = json.loads((folder / CALIBRATION_FILES[0]).read_text())
             thresholds = {float(key): float(v) for key, v in record["set_thresholds"].items()}
-            gate = looks = trust = None
+            gate = appearance = trust = None
             if record["familiarity"]:
                 with np.load(folder / CALIBRATION_FILES[1], allow_pickle=False) as archive:
                     arrays = dict(archive)
-                gate = Familiarity(
+                gate = FeatureGate(
                     arrays["centres"].astype(np.float64),
                     arrays["whiten"].astype(np.float64),
                     arrays["quantiles"],
                     float(arrays["limit"]),
                 )
-                looks, trust = Appearance.from_arrays(arrays), Trust.from_arrays(arrays)
-            return cls(float(record["temperature"]), thresholds, gate, looks, trust)
+                appearance, trust = Appearance.from_arrays(arrays), Trust.from_arrays(arrays)
+            return cls(float(record["temperature"]), thresholds, gate, appearance, trust)
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 "calibration-damaged",
@@ -294,5 +279,5 @@ def fit_calibration(
     thresholds = fit_set_thresholds(softmax(val_logits / temperature), val_labels)
     gate = None
     if train_features is not None and train_labels is not None and val_features is not None:
-        gate = fit_familiarity(train_features, train_labels, val_features)
+        gate = fit_feature_gate(train_features, train_labels, val_features)
     return Calibration(temperature, thresholds, gate)

@@ -9,22 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from brain_cnn.errors import BundleError, ScanError, SettingsError
+from brain_cnn.inference.answer import Answer, SeriesAnswer
 from brain_cnn.inference.bundle import Bundle, load_bundle
-from brain_cnn.inference.diagnosis import Diagnosis, class_heat
+from brain_cnn.inference.diagnosis import Diagnosis, Prediction, class_heat
 from brain_cnn.inference.engines import Engine, hold_helpers, make_engine
-from brain_cnn.inference.study import SeriesAnswer, StudyDiagnosis, judge_study
+from brain_cnn.inference.predictor import Batch, Predictor
+from brain_cnn.inference.study import StudyDiagnosis, judge_study
 from brain_cnn.labels import LABELS
-from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan import Scan, ScanLimits, main_series, read_files
 from brain_cnn.scan.modality import check_modality
 
-_BATCH = 8  # slices at once through the network: more gains nothing on a CPU, costs memory
-
-__all__ = ["Classifier", "Progress", "SeriesAnswer", "check_modality", "load_classifier"]
+__all__ = ["Answer", "Classifier", "Progress", "SeriesAnswer", "load_classifier"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of slices that are judged and of those that there are."""
@@ -109,11 +107,18 @@ class Classifier:
         force: bool = False,
         plane: str = "axial",
         progress: Progress | None = None,
-    ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
+    ) -> Answer:
         """Judge files that were uploaded together, series by series.
+
+        Args:
+            files: whole files, in the order of the upload.
+            force, plane, progress: as in `classify_study`.
 
         Returns:
             One answer for each series, and for each file that cannot be read its error.
+
+        Raises:
+            ValueError: an unknown plane.
         """
         start = time.perf_counter()
         found, problems = read_files(files, limits=self.limits, plane=plane)
@@ -135,7 +140,7 @@ class Classifier:
                 study = error
             done += len(one.scan.slices)
             answers.append(SeriesAnswer(one, study))
-        return answers, problems
+        return Answer(answers, problems)
 
     def judge_scan(
         self,
@@ -181,33 +186,39 @@ class Classifier:
     ) -> list[Diagnosis]:
         """Judge every slice of a scan, in batches; one diagnosis per slice, in order."""
         diagnoses: list[Diagnosis] = []
-        for first in range(0, len(scan.slices), _BATCH):
+        count = len(scan.slices)
+        read_ms = _ms(read_seconds / max(count, 1))
+        predictor = Predictor(self.engine.run, self.bundle.input_size)
+        for batch in predictor.batches(s.pixels for s in scan.slices):
             start = time.perf_counter()
-            part = scan.slices[first : first + _BATCH]
-            prepared = [prepare(s.pixels, self.bundle.input_size) for s in part]
-            tensors = np.stack([p.tensor for p in prepared])
-            prepared_at = time.perf_counter()
-            judged = self._judge(tensors, prepared, [s.pixels for s in part])
-            done = time.perf_counter()
+            predictions = self._predict(batch)
+            network_s = batch.network_s + time.perf_counter() - start
             timing = {
-                "read": _ms(read_seconds / len(scan.slices)),
-                "prepare": _ms((prepared_at - start) / len(part)),
-                "network": _ms((done - prepared_at) / len(part)),
+                "read": read_ms,
+                "prepare": _ms(batch.prepare_s / len(predictions)),
+                "network": _ms(network_s / len(predictions)),
             }
-            for offset, fields in enumerate(judged):
+            for row, prediction in enumerate(predictions):
+                place = len(diagnoses)
                 diagnoses.append(
                     Diagnosis(
-                        **fields,
-                        slice_index=first + offset,
-                        slice_count=len(scan.slices),
+                        **vars(prediction),
+                        pixels=scan.slices[place].pixels,
+                        heat=class_heat(batch.output.class_maps[row]),
+                        prepared=batch.prepared[row],
+                        slice_index=place,
+                        slice_count=count,
                         scan_format=scan.format,
                         notes=scan.notes,
                         timing_ms=timing,
                     )
                 )
             if progress is not None:
-                progress(len(diagnoses), len(scan.slices))
+                progress(len(diagnoses), count)
         return diagnoses
+
+    def _predict(self, batch: Batch) -> list[Prediction]:
+        return self.bundle.calibration.predict(batch.output, batch.tensors, self.coverage)
 
     def self_test(self) -> None:
         """Send the file of a drawn slice the whole way: reader, engine, calibration.
@@ -226,42 +237,6 @@ class Classifier:
                 f"The model's self-test failed: its probabilities sum to {total}.",
                 "Restore the model folder, or train again.",
             )
-
-    def _judge(
-        self,
-        tensors: NDArray[np.float32],
-        prepared: list[PreparedSlice],
-        pixels: list[NDArray[np.uint8]],
-    ) -> list[dict]:
-        """Return the fields of a `Diagnosis` for each of float32 (N, S, S, 1)."""
-        output = self.engine.run(tensors)
-        calibration = self.bundle.calibration
-        probabilities = calibration.probabilities(output.logits)
-        familiarity, checks, trust = calibration.assess(output, tensors)
-        results = []
-        for row, chances in enumerate(probabilities):
-            top = int(chances.argmax())
-            labels = calibration.prediction_set(chances, self.coverage)
-            familiar = not any(check["failed"] for check in checks[row])
-            results.append(
-                {
-                    "label": LABELS[top],
-                    "confidence": float(chances[top]),
-                    "probabilities": {n: float(p) for n, p in zip(LABELS, chances, strict=True)},
-                    "prediction_set": labels,
-                    "coverage": self.coverage,
-                    "familiar": familiar,
-                    "familiarity": float(familiarity[row]),
-                    "reasons": tuple(checks[row]),
-                    "trust": float(trust[row]),
-                    "trust_limit": calibration.trust_limit,
-                    "verdict": calibration.verdict(familiar, labels, float(trust[row])),
-                    "pixels": pixels[row],
-                    "heat": class_heat(output.class_maps[row]),
-                    "prepared": prepared[row],
-                }
-            )
-        return results
 
 
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:

@@ -32,8 +32,9 @@ def labels_within(probabilities: NDArray[np.floating], limit: float) -> tuple[st
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return float64 (N, 4) probabilities of logits (N, 4)."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    """Return float64 (N, 4) probabilities of logits (N, 4), computed in float64."""
+    values = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 

@@ -1,15 +1,15 @@
-"""What is said of one slice, and the heatmaps that go with it."""
+"""`Prediction`, what every answer shares; `Diagnosis`, that of one slice with its heatmaps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.gate import Check
 from brain_cnn.preprocess import PreparedSlice
 
 CONFIDENT, UNCERTAIN, UNFAMILIAR = "confident", "uncertain", "unfamiliar"
@@ -72,6 +72,11 @@ def class_heat(class_maps: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.divide(heat, peak, out=np.zeros_like(heat), where=peak > 0)
 
 
+def slice_heatmap(class_map: NDArray[np.floating], prepared: PreparedSlice) -> NDArray[np.float32]:
+    """Return the heat of one class map (h, w) on the slice: float32 (H, W) in 0..1."""
+    return prepared.to_slice(class_heat(class_map[..., None])[..., 0])
+
+
 class Heatmaps(Mapping[str, NDArray[np.float32]]):
     """Label -> float32 (H, W) in 0..1, each drawn onto the slice when it is asked for."""
 
@@ -95,28 +100,21 @@ class Heatmaps(Mapping[str, NDArray[np.float32]]):
         return len(LABELS)
 
 
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
-    """The model's statement about one slice. Not a medical diagnosis.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prediction:
+    """What the model says of a slice, or of a study: the fields that every answer shares.
 
     Attributes:
         label: the likeliest class, one of `LABELS`; filled even when unfamiliar.
         confidence: its calibrated probability, 0..1.
         probabilities: label -> calibrated probability; sums to 1.
-        prediction_set: labels that hold the truth with the promised `coverage`, likeliest
+        prediction_set: labels that hold the truth with the target `coverage`, likeliest
             first; never empty.
-        coverage: the promise, for example 0.95.
+        coverage: the target, for example 0.95.
         familiar: whether the slice is like those that the model learned from.
         familiarity: 0..1, higher is more like them.
-        reasons: one dict per check of familiarity: check, value, limit, failed, sentence.
+        reasons: the checks behind `familiar`: name, value, limit, failed, sentence of each.
         verdict: "confident", "uncertain" or "unfamiliar".
-        pixels: uint8 (H, W), the slice that was judged.
-        heat: float32 (h, w, 4), heat of each class on the network's grid, 0..1.
-        prepared: the network's input, and the way from its grid to the slice.
-        slice_index, slice_count: which slice of the file this is, counted from 0, of how many.
-        scan_format: what the file was, for example "PNG".
-        notes: sentences about the reading that a person should see.
-        timing_ms: durations of the stages in milliseconds.
         trust: 0..1, whether the label would hold had the slice come from another source;
             "confident" asks for at least `trust_limit`. 1 where the model has none.
         trust_limit: that limit of the model; above 1 where no trust is enough, None where it
@@ -130,8 +128,33 @@ class Diagnosis:
     coverage: float
     familiar: bool
     familiarity: float
-    reasons: tuple[dict[str, Any], ...]
+    reasons: tuple[Check, ...]
     verdict: str
+    trust: float = 1.0
+    trust_limit: float | None = None
+
+    @property
+    def verdict_reason(self) -> str:
+        """Why the verdict is what it is, in words for a person."""
+        if self.verdict == UNFAMILIAR:
+            return " ".join(check.sentence for check in self.reasons if check.failed)
+        return verdict_reason(self.verdict, self.prediction_set, self.trust, self.trust_limit)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Diagnosis(Prediction):
+    """The model's statement about one slice. Not a medical diagnosis.
+
+    Attributes:
+        pixels: uint8 (H, W), the slice that was judged.
+        heat: float32 (h, w, 4), heat of each class on the network's grid, 0..1.
+        prepared: the network's input, and the way from its grid to the slice.
+        slice_index, slice_count: which slice of the file this is, counted from 0, of how many.
+        scan_format: what the file was, for example "PNG".
+        notes: sentences about the reading that a person should see.
+        timing_ms: durations of the stages in milliseconds.
+    """
+
     pixels: NDArray[np.uint8] = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
     prepared: PreparedSlice = field(repr=False)
@@ -140,20 +163,11 @@ class Diagnosis:
     scan_format: str = ""
     notes: tuple[str, ...] = ()
     timing_ms: dict[str, float] = field(default_factory=dict)
-    trust: float = 1.0
-    trust_limit: float | None = None
     heatmaps: Heatmaps = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Frozen: the one derived field is set around the guard.
         object.__setattr__(self, "heatmaps", Heatmaps(self.heat, self.prepared))
-
-    @property
-    def verdict_reason(self) -> str:
-        """Why the verdict is what it is, in words for a person."""
-        if self.verdict == UNFAMILIAR:
-            return " ".join(check["sentence"] for check in self.reasons if check["failed"])
-        return verdict_reason(self.verdict, self.prediction_set, self.trust, self.trust_limit)
 
     @property
     def heatmap(self) -> NDArray[np.float32]:

@@ -29,10 +29,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.errors import ScanError
-from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, verdict_reason
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, Prediction, verdict_reason
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.scan import ScanFacts, Series
+from brain_cnn.scan import ScanFacts
 
 if TYPE_CHECKING:
     from brain_cnn.inference.calibration import Calibration
@@ -55,15 +54,17 @@ _LEAST = 3
 _LEARNED = ("", "T1 contrast-enhanced")
 
 
-@dataclass(frozen=True, eq=False)
-class StudyDiagnosis:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyDiagnosis(Prediction):
     """The model's statement about a series or volume. Not a medical diagnosis.
 
+    What it shares with a slice is in `Prediction`; here it is that of the whole study:
+
     Attributes:
+        verdict: see the rule in this file.
+        familiar: whether enough slices are like those that the model learned from.
+        familiarity, reasons: of the most telling slice.
         slices: a `Diagnosis` for each slice, in order.
-        verdict: "confident", "uncertain" or "unfamiliar"; see the rule in this file.
-        label: the likeliest class of the study; filled even when unfamiliar.
-        confidence: its probability, 0..1.
         probabilities: label -> smoothed probability at the strongest place; sums to 1.
         prediction_set: labels that come into question, likeliest first; never empty. The
             promise of `coverage` was calibrated on single slices.
@@ -82,16 +83,9 @@ class StudyDiagnosis:
         forced: True where a scan of another kind than MRI was judged on request.
         trust: 0..1, the median trust of the familiar slices around the strongest place that
             name `label`; 0 where none does.
-        trust_limit: as in `Diagnosis`.
     """
 
     slices: tuple[Diagnosis, ...]
-    verdict: str
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-    prediction_set: tuple[str, ...]
-    coverage: float
     evidence: NDArray[np.float64] = field(repr=False)
     evidence_slices: tuple[int, ...]
     strongest: int
@@ -103,8 +97,6 @@ class StudyDiagnosis:
     notes: tuple[str, ...] = ()
     positions_mm: tuple[float | None, ...] = ()
     forced: bool = False
-    trust: float = 1.0
-    trust_limit: float | None = None
 
     @property
     def verdict_reason(self) -> str:
@@ -114,27 +106,9 @@ class StudyDiagnosis:
         return verdict_reason(self.verdict, self.prediction_set, self.trust, self.trust_limit)
 
     @property
-    def familiar(self) -> bool:
-        """Whether enough slices are like those that the model learned from."""
-        return self.verdict != UNFAMILIAR
-
-    @property
     def most_telling(self) -> Diagnosis:
         """The slice with the strongest evidence."""
         return self.slices[self.strongest]
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesAnswer:
-    """What is said of one series of an upload.
-
-    Attributes:
-        series: what was read, and which file each slice came from.
-        study: the answer, or why there is none.
-    """
-
-    series: Series
-    study: StudyDiagnosis | ScanError
 
 
 def judge_study(
@@ -173,9 +147,14 @@ def judge_study(
     ]
     top = int(chances.argmax())
     trust = _trust(slices, familiar, LABELS[top], place, window)
+    familiar_study = len(known) >= least
+    strongest = _strongest(probabilities[:, none], familiar, place, window)
     return StudyDiagnosis(
         slices=tuple(slices),
-        verdict=calibration.verdict(len(known) >= least, labels, trust),
+        verdict=calibration.verdict(familiar_study, labels, trust),
+        familiar=familiar_study,
+        familiarity=slices[strongest].familiarity,
+        reasons=slices[strongest].reasons,
         label=LABELS[top],
         confidence=float(chances[top]),
         probabilities={name: float(p) for name, p in zip(LABELS, chances, strict=True)},
@@ -183,7 +162,7 @@ def judge_study(
         coverage=coverage,
         evidence=evidence,
         evidence_slices=tuple(shown),
-        strongest=_strongest(probabilities[:, none], familiar, place, window),
+        strongest=strongest,
         familiar_count=int(familiar.sum()),
         window=window,
         rule=RULE.format(window=window, coverage=coverage),
@@ -203,6 +182,9 @@ def _single(one: Diagnosis, calibration: Calibration, coverage: float) -> StudyD
     return StudyDiagnosis(
         slices=(one,),
         verdict=calibration.verdict(one.familiar, labels, trust),
+        familiar=one.familiar,
+        familiarity=one.familiarity,
+        reasons=one.reasons,
         label=LABELS[top],
         confidence=float(chances[0, top]),
         probabilities=dict(one.probabilities),

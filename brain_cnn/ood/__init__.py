@@ -1,1 +1,4 @@
-"""What is familiar: the gate as it is served, and how it is fitted."""
+"""Is this a head MRI like those that the model knows? The gate, its descriptors, and trust.
+
+May import the ground; what is fitted after a training is here too (`fit_gate`).
+"""

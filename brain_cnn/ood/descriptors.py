@@ -1,4 +1,4 @@
-"""What a prepared slice looks like, in numbers: the familiarity gate's own eyes.
+"""What a prepared slice looks like, in numbers: the gate's own eyes.
 
 The network's features say what it sees of its classes, which is little in a knee. These
 numbers say how bright, how fine, how round and how symmetric the picture is, and which way

@@ -7,24 +7,26 @@ the gate is measured on enters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.descriptors import describe
-from brain_cnn.ood.gate import LEVELS, PASS_SHARE, Appearance
-from brain_cnn.ood.outliers import Picture, make_strangers, vary
+from brain_cnn.ood.outliers import Picture, make_outliers, vary
+from brain_cnn.ood.ranks import LEVELS, PASS_SHARE
 from brain_cnn.preprocess import prepare
 
 # How the refused share of val is divided among the checks, in the order of `CHECKS`: the
-# check that has seen strangers gets most of it.
+# check that has seen outliers gets most of it.
 _TAILS = np.array([1.0, 1.0, 12.0])
 _COMPONENTS = 160
 # Strong weight decay: the limits hang on the strangest few heads of val, which an overfitted
 # network judges wildly.
 _DECAY = 3.0
-_STRANGERS = 4700
-_KNOWN_STRANGERS = 1500
+_OUTLIERS = 4700
+_KNOWN_OUTLIERS = 1500
 _HIDDEN, _NETWORKS, _EPOCHS = 96, 6, 12
 
 
@@ -37,42 +39,53 @@ def describe_pictures(pictures: Sequence[Picture], size: int) -> NDArray[np.floa
     return np.concatenate(batches)
 
 
+class ValSlices(NamedTuple):
+    """What the limits are set on, of M slices of the val part.
+
+    Attributes:
+        descriptors: float32 (M, K).
+        feature_distances: float (M,), the check `feature-distance`.
+    """
+
+    descriptors: NDArray[np.float32]
+    feature_distances: NDArray[np.floating]
+
+
 def fit_appearance(
     heads: Sequence[Picture],
-    looks: NDArray[np.float32],
-    val_looks: NDArray[np.float32],
+    descriptors: NDArray[np.float32],
+    val: ValSlices,
     size: int,
-    feature_distances: NDArray[np.floating],
-    known_strangers: Sequence[Picture] = (),
+    known_outliers: Sequence[Picture] = (),
     *,
     seed: int = 0,
-    strangers: int | None = None,
+    outliers: int | None = None,
 ) -> Appearance:
     """Fit on heads of the train part, and set the limits on those of the val part.
 
     Args:
         heads: N prepared slices uint8 (size, size) of the train part.
-        looks, val_looks: float32 (N, K) and (M, K), descriptors of these and the val slices.
+        descriptors: float32 (N, K), of these.
+        val: what the limits are set on.
         size: side of the network's input, pixels.
-        feature_distances: float (M,), the check `feature-distance` of the val slices.
-        known_strangers: prepared pictures uint8 (size, size) of the data set that are known
+        known_outliers: prepared pictures uint8 (size, size) of the data set that are known
             to be no brain MRI (head CTs, say); negatives beside those that are made.
         seed: the same pictures and seed give the same gate.
-        strangers: how many negatives are made; None: about two a head, at most 4700.
+        outliers: how many negatives are made; None: about two a head, at most 4700.
     """
     rng = np.random.default_rng(seed)
-    if strangers is None:
-        strangers = min(_STRANGERS, 200 + 2 * len(heads))
+    if outliers is None:
+        outliers = min(_OUTLIERS, 200 + 2 * len(heads))
     varied = describe_pictures([vary(head, rng) for head in heads], size)
-    made = describe_pictures(make_strangers(heads, strangers, rng)[0], size)
+    made = describe_pictures(make_outliers(heads, outliers, rng)[0], size)
     negatives = [made]
-    if len(known_strangers):
-        drawn = rng.integers(0, len(known_strangers), min(_KNOWN_STRANGERS, len(heads)))
+    if len(known_outliers):
+        drawn = rng.integers(0, len(known_outliers), min(_KNOWN_OUTLIERS, len(heads)))
         negatives += [
-            describe_pictures(known_strangers, size),
-            describe_pictures([vary(known_strangers[i], rng) for i in drawn], size),
+            describe_pictures(known_outliers, size),
+            describe_pictures([vary(known_outliers[i], rng) for i in drawn], size),
         ]
-    positive, negative = np.concatenate([looks, varied]), np.concatenate(negatives)
+    positive, negative = np.concatenate([descriptors, varied]), np.concatenate(negatives)
     mean, scale = positive.mean(axis=0), positive.std(axis=0) + 1e-2
     empty = np.zeros(3)
     draft = Appearance(mean, scale, np.zeros((len(mean), 1)), np.zeros((1, 1)), np.zeros(2),
@@ -81,7 +94,7 @@ def fit_appearance(
     axes = np.linalg.svd(inside, full_matrices=False)[2][:_COMPONENTS].T
     hidden, output = _learn(inside, outside, seed)
     draft = Appearance(mean, scale, axes, hidden, output, empty, empty + 1, draft.quantiles)
-    values = np.column_stack([feature_distances, *draft.values(val_looks)])
+    values = np.column_stack([val.feature_distances, *draft.values(val.descriptors)])
     return set_limits(draft, values)
 
 
@@ -115,13 +128,13 @@ def _limits(values: NDArray[np.float64], tail: float) -> NDArray[np.float64]:
 
 
 def _learn(
-    heads: NDArray[np.float64], strangers: NDArray[np.float64], seed: int
+    heads: NDArray[np.float64], outliers: NDArray[np.float64], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both layers of the mean of a few small networks; 1 is a stranger."""
     from sklearn.neural_network import MLPClassifier
 
-    inputs = np.concatenate([heads, strangers]).astype(np.float32)
-    truth = np.repeat([0, 1], [len(heads), len(strangers)])
+    inputs = np.concatenate([heads, outliers]).astype(np.float32)
+    truth = np.repeat([0, 1], [len(heads), len(outliers)])
     hidden, output, bias = [], [], 0.0
     for number in range(_NETWORKS):
         network = MLPClassifier(
@@ -138,11 +151,11 @@ def _learn(
     ).astype(np.float64)
 
 
-def learn_strangers(
-    heads: NDArray[np.float64], strangers: NDArray[np.float64], seed: int = 0
+def learn_outliers(
+    heads: NDArray[np.float64], outliers: NDArray[np.float64], seed: int = 0
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Learn scaled descriptors of heads from those of strangers; return the log odds."""
-    hidden, output = _learn(heads, strangers, seed)
+    """Learn scaled descriptors of heads from those of outliers; return the log odds."""
+    hidden, output = _learn(heads, outliers, seed)
     count = heads.shape[1]
     draft = Appearance(np.zeros(count), np.ones(count), np.zeros((count, 1)), hidden, output,
                        np.zeros(3), np.ones(3), np.zeros(len(LEVELS)))  # fmt: skip

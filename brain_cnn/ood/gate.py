@@ -1,13 +1,10 @@
-"""The familiarity gate as it is served: a few matrix products on saved arrays.
+"""The out-of-distribution gate as it is served: a few matrix products on saved arrays.
 
-Three values are taken of a slice, each higher the stranger it is:
+Three values are taken of a slice, each higher the less it is like the training slices:
 
 - `feature-distance`: Mahalanobis distance of the network's features to the nearest class
-  of the training slices (Lee et al. 2018);
-- `appearance-distance`: how far the look of the slice (`describe`) lies from the subspace
-  that the looks of training heads span, whatever the network makes of it;
-- `stranger-likeness`: a small network that learned training heads from pictures that are
-  none (`strangers`; outlier exposure, Hendrycks et al. 2019).
+  of the training slices (`mahalanobis`; Lee et al. 2018);
+- `appearance-distance` and `stranger-likeness`: of its descriptors (`appearance`).
 
 Each has a limit. What counts is the worst: a value's *excess* is 0 at the median of the val
 slices and 1 at its limit, and one excess above 1 makes the slice unfamiliar.
@@ -16,92 +13,22 @@ slices and 1 at its limit, and one excess above 1 makes the slice unfamiliar.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.ood.appearance import Appearance
+from brain_cnn.ood.descriptors import describe
+from brain_cnn.ood.mahalanobis import FeatureGate
+from brain_cnn.ood.ranks import rank
+
 Floats = NDArray[np.float64]
-
-LEVELS = np.linspace(0.0, 1.0, 201)
-"""Levels at which the values of the val slices are kept."""
-
-PASS_SHARE = 0.98
-"""Share of the val slices that all checks together let pass."""
 
 # Grey values of a standard deviation below this are one grey.
 _LEAST_SPREAD = 0.02
 
-
-@dataclass(frozen=True)
-class Appearance:
-    """What the gate knows of how training slices look.
-
-    Attributes:
-        mean, scale: float (K,), of the K descriptors of training slices.
-        axes: float (K, P), orthonormal principal components of the scaled descriptors.
-        hidden: float (K + 1, H), layer of the small network, the last row its bias.
-        output: float (H + 1,), its output, the last one its bias.
-        middles, limits: value at the val median, and limit, of each of `CHECKS`.
-        quantiles: float (201,), worst excess of the val slices at `LEVELS`.
-    """
-
-    mean: Floats
-    scale: Floats
-    axes: Floats
-    hidden: Floats
-    output: Floats
-    middles: Floats
-    limits: Floats
-    quantiles: Floats
-
-    def values(self, looks: NDArray[np.floating]) -> tuple[Floats, Floats]:
-        """Return distance and likeness to strangers, (N,) each, of descriptors (N, K)."""
-        return self.values_of_scaled(self.scaled(looks))
-
-    def values_of_scaled(self, scaled: Floats) -> tuple[Floats, Floats]:
-        """Return what `values` returns, of descriptors that went through `scaled`."""
-        return residual(scaled.astype(self.axes.dtype), self.axes), self.likeness(scaled)
-
-    def scaled(self, looks: NDArray[np.floating]) -> Floats:
-        """Return descriptors (N, K) in standard deviations, at most 6 of them."""
-        return np.clip((looks.astype(np.float64) - self.mean) / self.scale, -6.0, 6.0)
-
-    def likeness(self, scaled: Floats) -> Floats:
-        """Return the log odds (N,) of being a stranger."""
-        points = scaled.astype(self.hidden.dtype)
-        inner = np.maximum(points @ self.hidden[:-1] + self.hidden[-1], 0.0)
-        return inner @ self.output[:-1] + self.output[-1]
-
-    def excess(self, values: Floats) -> Floats:
-        """Return the excess (N, 3) of the values (N, 3) of `CHECKS`."""
-        return (values - self.middles) / (self.limits - self.middles)
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return what `from_arrays` takes; float32 is far finer than any limit needs."""
-        return {f"looks_{name}": getattr(self, name).astype(np.float32) for name in _FIELDS}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Appearance | None:
-        """Return what `arrays` gave; None where there is nothing of it (an older model).
-
-        Raises:
-            KeyError: a part is missing.
-            ValueError: parts do not fit together.
-        """
-        if not any(name.startswith("looks_") for name in arrays):
-            return None
-        # The large ones stay as they were saved: their products are what a slice waits for.
-        wide = {name: np.float32 if name in ("axes", "hidden") else np.float64 for name in _FIELDS}
-        parts: dict[str, Any] = {n: arrays[f"looks_{n}"].astype(wide[n]) for n in _FIELDS}
-        made = cls(**parts)
-        made.excess(np.column_stack([np.zeros(1), *made.values(made.mean[None])]))
-        return made
-
-
-_FIELDS = tuple(Appearance.__dataclass_fields__)
 
 CHECKS = ("feature-distance", "appearance-distance", "stranger-likeness")
 """Names of the checks, in the order of `middles` and `limits`."""
@@ -123,43 +50,110 @@ SENTENCES = {
         "the body, a cut-out, a photograph or a drawing.",
     ),
 }
-"""What is said of a check that passed, and of one that failed."""
+"""Sentences for a check that passed, and for one that failed."""
 
 
-def residual(points: Floats, axes: Floats) -> Floats:
-    """Return the distance (N,) of points (N, K) from the subspace of orthonormal axes (K, P)."""
-    # Pythagoras: the axes are read once.
-    inside = points @ axes
-    outside = np.vecdot(points, points) - np.vecdot(inside, inside)
-    return np.sqrt(np.maximum(outside, 0.0))
+@dataclass(frozen=True)
+class Check:
+    """One value of a slice against its limit.
+
+    Attributes:
+        check: name, one of `CHECKS` or "contrast".
+        value: higher is less like the training slices ("contrast": lower); None where it is
+            not finite.
+        limit: beyond which the check fails; None where there is none.
+        failed: whether it does.
+        sentence: what that means, for a person.
+    """
+
+    check: str
+    value: float | None
+    limit: float | None
+    failed: bool
+    sentence: str
+
+    def __getitem__(self, name: str) -> Any:
+        """Return an attribute by name, as from the record that `as_dict` gives."""
+        if name not in self.__dataclass_fields__:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return asdict(self)
 
 
-def rank(values: Floats, quantiles: Floats) -> Floats:
-    """Return the share (N,) of val slices that are at least as strange, in 0..1.
+@dataclass(frozen=True)
+class GateResult:
+    """The gate's answer for N slices.
 
-    Beyond the strangest val slice it falls on towards 0, so that it still ranks.
+    Attributes:
+        familiarity: float64 (N,) in 0..1, higher is more like the training slices.
+        checks: of each slice, in the order of `CHECKS`, as many as the model has; after them
+            "contrast" where the picture is nearly one grey.
+        excess: float64 (N, 3), of each check: 0 is common, 1 the limit.
+        scaled: float64 (N, K), scaled descriptors; (N, 0) without an appearance.
+    """
+
+    familiarity: Floats
+    checks: list[tuple[Check, ...]]
+    excess: Floats
+    scaled: Floats
+
+
+def run_gate(
+    feature_gate: FeatureGate | None,
+    appearance: Appearance | None,
+    distances: Floats,
+    tensors: NDArray[np.floating],
+) -> GateResult:
+    """Check whether slices are like those that the model was trained on.
 
     Args:
-        values: float (N,), higher is stranger. quantiles: float (201,), of the val slices.
+        feature_gate: of the network's features; None has no limit (a model without features).
+        appearance: of how a slice looks; None in models that were fitted before it.
+        distances: float64 (N, 4), of the features to the centre of each class.
+        tensors: float (N, S, S, 1) that the network saw.
     """
-    share = 1.0 - np.interp(values, quantiles, LEVELS)
-    last = quantiles[-1]
-    tail = 0.5 * (LEVELS[1] - LEVELS[0])
-    beyond = np.maximum(values - last, 0.0) / max(abs(last), 1e-9)
-    # Fails closed: a value that is no number is not familiar.
-    return np.where(np.isfinite(values), np.maximum(share, tail * np.exp(-beyond)), 0.0)
+    count = len(tensors)
+    scaled = np.zeros((count, 0))
+    spread = spreads(tensors)
+    distance = distances.min(axis=1)
+    if appearance is not None:
+        scaled = appearance.scaled(describe(tensors))
+        values = np.stack([distance, *appearance.values_of_scaled(scaled)], axis=1)
+        limits, excess = appearance.limits, appearance.excess(values)
+        score = rank(excess.max(axis=1), appearance.quantiles)
+    else:
+        values, excess = distance[:, None], np.zeros((count, len(CHECKS)))
+        limits = np.array([np.inf if feature_gate is None else feature_gate.limit])
+        score = np.ones(count)
+        if feature_gate is not None:
+            score = rank(distance, feature_gate.quantiles)
+    found = []
+    for row in range(count):
+        checks = [
+            check_value(name, float(value), float(limit))
+            for name, value, limit in zip(CHECKS, values[row], limits, strict=False)
+        ]
+        empty = check_contrast(float(spread[row]))
+        if empty is not None:
+            checks.append(empty)
+            score[row] = 0.0
+        found.append(tuple(checks))
+    return GateResult(score, found, excess, scaled)
 
 
-def check(name: str, value: float, limit: float) -> dict[str, Any]:
-    """Return what is said of one value: check, value, limit, failed, sentence."""
+def check_value(name: str, value: float, limit: float) -> Check:
+    """Return the check called `name` of one value; a value that is no number fails."""
     failed = not value <= limit  # also true for NaN
-    return {
-        "check": name,
-        "value": round(value, 3) if math.isfinite(value) else None,
-        "limit": round(limit, 3) if math.isfinite(limit) else None,
-        "failed": failed,
-        "sentence": SENTENCES[name][failed],
-    }
+    return Check(
+        name,
+        round(value, 3) if math.isfinite(value) else None,
+        round(limit, 3) if math.isfinite(limit) else None,
+        failed,
+        SENTENCES[name][failed],
+    )
 
 
 def spreads(tensors: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -170,14 +164,10 @@ def spreads(tensors: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.sqrt(np.maximum(variance, 0.0))
 
 
-def check_contrast(spread: float) -> dict[str, Any] | None:
+def check_contrast(spread: float) -> Check | None:
     """Return the failed check of a picture that is nearly one grey, None for any other."""
     if spread >= _LEAST_SPREAD:
         return None
-    return {
-        "check": "contrast",
-        "value": round(spread, 4) if np.isfinite(spread) else None,
-        "limit": _LEAST_SPREAD,
-        "failed": True,
-        "sentence": "The picture is nearly one grey: there is nothing to see in it.",
-    }
+    value = round(spread, 4) if np.isfinite(spread) else None
+    sentence = "The picture is nearly one grey: there is nothing to see in it."
+    return Check("contrast", value, _LEAST_SPREAD, True, sentence)

@@ -1,4 +1,4 @@
-"""The first check of familiarity: the network's features against those of its training.
+"""The first check of the gate: the network's features against those of its training.
 
 Mahalanobis distance to the nearest class centre (Lee et al. 2018): centres and spread from
 the training slices, the limit from `val`.
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.labels import LABELS
-from brain_cnn.ood.gate import LEVELS, PASS_SHARE
+from brain_cnn.ood.ranks import LEVELS, PASS_SHARE
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class FeatureGate:
     """Distance of a slice's features to the training slices.
 
     Attributes:
@@ -47,11 +47,11 @@ class Familiarity:
         return self.distances(features).min(axis=1)
 
 
-def fit_familiarity(
+def fit_feature_gate(
     train_features: NDArray[np.floating],
     train_labels: NDArray[np.integer],
     val_features: NDArray[np.floating],
-) -> Familiarity:
+) -> FeatureGate:
     """Fit centres and spread on train features (N, D), the limit on val features (M, D)."""
     features = train_features.astype(np.float64)
     overall = features.mean(axis=0)
@@ -70,7 +70,7 @@ def fit_familiarity(
     covariance += 1e-3 * scale * np.eye(len(covariance))
     values, vectors = np.linalg.eigh(covariance)
     whiten = vectors / np.sqrt(values)
-    draft = Familiarity(centres, whiten, np.zeros(2), 0.0)
+    draft = FeatureGate(centres, whiten, np.zeros(2), 0.0)
     distances = draft.distance(val_features)
     limit = float(np.quantile(distances, PASS_SHARE))
-    return Familiarity(centres, whiten, np.quantile(distances, LEVELS), limit)
+    return FeatureGate(centres, whiten, np.quantile(distances, LEVELS), limit)

@@ -1,6 +1,6 @@
 """Drawings of what is no head: limbs, trunks, hands, scenes, patterns, pages.
 
-Negatives for the familiarity gate (`strangers`), each drawn by code alone: no picture of a
+Negatives for the familiarity gate (`outliers`), each drawn by code alone: no picture of a
 person or patient stands behind them. A maker takes a random generator and returns uint8.
 """
 

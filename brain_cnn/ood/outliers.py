@@ -30,7 +30,7 @@ from brain_cnn.ood.outlier_drawings import (
 )
 
 
-def make_strangers(
+def make_outliers(
     heads: Sequence[Picture], count: int, rng: Random
 ) -> tuple[list[Picture], list[str]]:
     """Make pictures that are no brain MRI.

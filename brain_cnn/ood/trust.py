@@ -4,12 +4,12 @@ A probability that is calibrated on slices of the same scanners says little abou
 Three things must speak for a label, and the weakest one counts:
 
 - a logistic regression that tells right labels from wrong ones on val slices whose source was
-  changed: other contrasts and textures, tumours laid into heads without one (`trusting`). It
-  sees only what one forward pass gives;
-- the look of the slice (`describe`) must be that of the source which the label was learned
+  changed: other contrasts and textures, tumours laid into heads without one
+  (`training.fit_trust`). It sees only what one forward pass gives;
+- the look of the slice (its descriptors) must be that of the source which the label was learned
   from: tumours and normals come from different ones, and a tumour that looks like a picture
   of the normals' source is where such a model goes wrong;
-- all checks of familiarity together must find it common, more so than the gate asks.
+- all checks of the gate together must find it common, more so than the gate asks.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 _NONE = LABELS.index(NOTUMOR)
 _TUMOURS = [index for index in range(len(LABELS)) if index != _NONE]
 
-# The look counts half: only the oddest looks of each label lower the trust.
-_LOOK_RANKS = 2.0
+# Descriptors count half: only the oddest ones of each label lower the trust.
+_DESCRIPTOR_RANKS = 2.0
 # The oddness counts a third.
 _ODD_RANKS = 3.0
 
@@ -43,10 +43,10 @@ class Trust:
         mean, scale: float (F,), of the inputs (`trust_inputs`).
         weights: float (F + 1,), of the logistic regression, the last one the bias.
         quantiles: float (201,), its log odds on the val slices.
-        source: float (K + 1,), weights of the scaled look for "looks like the tumours'
+        source: float (K + 1,), weights of the scaled descriptors for "looks like the tumours'
             source", the last one the bias.
-        source_quantiles: float (4, 201), by label named, how much the look of val slices
-            speaks for the label's source.
+        source_quantiles: float (4, 201), by label named, how much the descriptors of val slices
+            speak for the label's source.
         odd_quantiles: float (201,), `oddness` of the val slices.
         limit: trust in 0..1 from which on a label may be confident.
     """
@@ -61,18 +61,18 @@ class Trust:
     limit: float = 0.0
 
     def of(
-        self, inputs: Floats, looks: Floats, excess: Floats, labels: NDArray[np.integer]
+        self, inputs: Floats, descriptors: Floats, excess: Floats, labels: NDArray[np.integer]
     ) -> Floats:
         """Return the trust (N,) in 0..1; 0 where an input is no number.
 
         Args:
             inputs: float (N, F), of `trust_inputs`.
-            looks: float (N, K), scaled descriptors (`Appearance.scaled`).
-            excess: float (N, 3), of each check of familiarity.
+            descriptors: float (N, K), scaled descriptors (`Appearance.scaled`).
+            excess: float (N, 3), of each check of the gate.
             labels: int (N,), the label named.
         """
         ranks = _rank(self.odds(inputs), self.quantiles)
-        speaks = self.speaks(looks, labels)
+        speaks = self.speaks(descriptors, labels)
         own = np.array(
             [
                 _rank(speaks[[row]], self.source_quantiles[label])[0]
@@ -80,7 +80,7 @@ class Trust:
             ]
         )
         common = 1.0 - _rank(oddness(excess), self.odd_quantiles)
-        trust = np.minimum(np.minimum(ranks, _LOOK_RANKS * own), _ODD_RANKS * common)
+        trust = np.minimum(np.minimum(ranks, _DESCRIPTOR_RANKS * own), _ODD_RANKS * common)
         return np.where(np.isnan(trust), 0.0, trust)
 
     def odds(self, inputs: Floats) -> Floats:
@@ -88,9 +88,9 @@ class Trust:
         scaled = np.clip((inputs - self.mean) / self.scale, -6.0, 6.0)
         return scaled @ self.weights[:-1] + self.weights[-1]
 
-    def speaks(self, looks: Floats, labels: NDArray[np.integer]) -> Floats:
-        """Return how much the look (N, K) speaks for the source of the label named."""
-        tumours = looks @ self.source[:-1] + self.source[-1]
+    def speaks(self, descriptors: Floats, labels: NDArray[np.integer]) -> Floats:
+        """Return how much the descriptors (N, K) speak for the source of the label named."""
+        tumours = descriptors @ self.source[:-1] + self.source[-1]
         return np.where(np.asarray(labels) == _NONE, -tumours, tumours)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -144,7 +144,7 @@ def trust_inputs(
         logits: float (N, 4), over the temperature.
         class_maps: float (N, h, w, 4). features: float (N, D).
         distances: float (N, 4), of the features to the centre of each class.
-        excess: float (N, 3), each check of familiarity (`gate`): 0 is common, 1 the limit.
+        excess: float (N, 3), each check of the gate (`gate`): 0 is common, 1 the limit.
     """
     values = logits.astype(np.float64)
     count = len(values)

@@ -1,4 +1,4 @@
-"""Many answers as one CSV: a row for each slice of each file, and one for each error.
+"""An answer as one CSV: a row for each slice of each file, and one for each error.
 
 Files are numbered in the order of the upload; their names are not known here. No cell can be
 taken for a formula by a spreadsheet.
@@ -12,41 +12,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.answer import SeriesAnswer
 from brain_cnn.inference.bundle import Bundle
-from brain_cnn.inference.classifier import SeriesAnswer
-from brain_cnn.inference.diagnosis import Diagnosis
-from brain_cnn.inference.study import StudyDiagnosis
-from brain_cnn.labels import DISCLAIMER, LABELS
-from brain_cnn.render.study_json import trust_json
+from brain_cnn.labels import DISCLAIMER
+from brain_cnn.render.fields import cells, columns, record
+
+_SLICE = record(
+    "slice_index", "slice_count", "position_mm", "verdict", "label", "confidence",
+    "probabilities", "prediction_set", "coverage", "familiar", "familiarity", "reasons", "trust",
+    "trust_limit",
+)  # fmt: skip
+_STUDY = record("verdict", "label", "confidence", "probabilities", "trust")
+# Later than the others, and after them: who reads a table by its places goes on doing so.
+_SLICE_WORDS = record("headline", "verdict_reason")
+_STUDY_WORDS = record("prediction_set", "coverage", "headline", "verdict_reason")
+_PREFIX, _ABOUT = "study_", "of the whole series, empty where it has one slice: "
 
 COLUMNS: dict[str, str] = {
     "file": "place of the file in the upload, from 0",
     "series": "place of the series among those that were found, from 0",
-    "slice_index": "place of the slice in its series, from 0",
-    "slice_count": "slices of the series",
-    "position_mm": "place along the normal of the series; empty where it is not known",
-    "verdict": "of the slice: confident, uncertain or unfamiliar",
-    "label": "the likeliest class of the slice; a guess where the verdict is unfamiliar",
-    "confidence": "its calibrated probability, 0 to 1",
-    **{f"p_{label}": f"calibrated probability of {label}, 0 to 1" for label in LABELS},
-    "prediction_set": "classes that come into question, likeliest first, with + between them",
-    "coverage": "the promise of the prediction set, for example 0.95",
-    "familiar": "yes or no: is the slice like those that the model knows",
-    "familiarity": "0 to 1, higher is more like them",
-    "failed_checks": "checks of familiarity that failed, with + between them",
-    "trust": "0 to 1, whether the label would hold on another scanner, by the model's own "
-    "estimate; empty where it has none",
-    "trust_limit": "trust that confident needs; a single class with less is uncertain",
-    "study_verdict": "of the whole series; empty where it has one slice",
-    "study_label": "the likeliest class of the series; a guess where its verdict is unfamiliar",
-    "study_confidence": "its probability, 0 to 1",
-    **{f"study_p_{label}": f"probability of {label} for the series" for label in LABELS},
-    "study_trust": "trust of the series, as of a slice; its limit is trust_limit",
-    "format": "what the content of the file is",
+    **{name: meaning for name, (_, meaning) in columns(_SLICE).items()},
+    **{name: meaning for name, (_, meaning) in columns(_STUDY, _PREFIX, _ABOUT).items()},
+    **{name: meaning for name, (_, meaning) in columns(record("format")).items()},
     "error": "why there is no answer; the other columns are then empty",
     "model": "name and version",
     "model_sha256": "of the network's file",
     "disclaimer": "what the numbers are not for",
+    **{name: meaning for name, (_, meaning) in columns(_SLICE_WORDS).items()},
+    **{name: meaning for name, (_, meaning) in columns(_STUDY_WORDS, _PREFIX, _ABOUT).items()},
 }
 """Name and meaning of each column, in order."""
 
@@ -60,7 +53,7 @@ def csv_table(
     """Return the table, with a line of heads; lines end as RFC 4180 says.
 
     Args:
-        answers, problems: what `Classifier.classify_together` returned.
+        answers, problems: the two halves of an `Answer`.
         bundle: the model that answered.
     """
     text = io.StringIO()
@@ -80,48 +73,18 @@ def csv_table(
 
 def _rows(answers: Sequence[SeriesAnswer]) -> Iterator[dict[str, Any]]:
     for number, answer in enumerate(answers):
-        study, scan = answer.study, answer.series.scan
+        study = answer.study
         if isinstance(study, ScanError):
+            kind = answer.series.scan.format
             for file in sorted(set(answer.series.sources)):
-                yield {"file": file, "series": number, "format": scan.format, "error": _why(study)}
+                yield {"file": file, "series": number, "format": kind, "error": _why(study)}
             continue
-        of_study = _study_cells(study) if len(study.slices) > 1 else {}
+        of_study = cells(record("format"), study, study)
+        if len(study.slices) > 1:
+            of_study |= cells(_STUDY + _STUDY_WORDS, study, study, _PREFIX)
         for diagnosis, file in zip(study.slices, answer.series.sources, strict=True):
-            yield {
-                "file": file,
-                "series": number,
-                "position_mm": study.positions_mm[diagnosis.slice_index],
-                "format": scan.format,
-                **_slice_cells(diagnosis),
-                **of_study,
-            }
-
-
-def _slice_cells(diagnosis: Diagnosis) -> dict[str, Any]:
-    return {
-        "slice_index": diagnosis.slice_index,
-        "slice_count": diagnosis.slice_count,
-        "verdict": diagnosis.verdict,
-        "label": diagnosis.label,
-        "confidence": diagnosis.confidence,
-        **{f"p_{label}": diagnosis.probabilities[label] for label in LABELS},
-        "prediction_set": "+".join(diagnosis.prediction_set),
-        "coverage": diagnosis.coverage,
-        "familiar": diagnosis.familiar,
-        "familiarity": diagnosis.familiarity,
-        "failed_checks": "+".join(c["check"] for c in diagnosis.reasons if c["failed"]),
-        **trust_json(diagnosis),
-    }
-
-
-def _study_cells(study: StudyDiagnosis) -> dict[str, Any]:
-    return {
-        "study_verdict": study.verdict,
-        "study_label": study.label,
-        "study_confidence": study.confidence,
-        **{f"study_p_{label}": study.probabilities[label] for label in LABELS},
-        "study_trust": trust_json(study)["trust"],
-    }
+            own = cells(_SLICE + _SLICE_WORDS, diagnosis, study)
+            yield {"file": file, "series": number, **own, **of_study}
 
 
 def _why(error: ScanError) -> str:

@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from brain_cnn.errors import ScanError
+from brain_cnn.inference.answer import SeriesAnswer
 from brain_cnn.inference.diagnosis import UNFAMILIAR
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
-from brain_cnn.render.study_json import scan_json, slice_json, study_json, trust_json
-from brain_cnn.scan import Scan, Slice
+from brain_cnn.render.answer_json import scan_json, series_json, slice_json, study_json
+from brain_cnn.render.fields import SAID, values
+from brain_cnn.render.words import said_of
+from brain_cnn.scan import Scan, Slice, left_out_note
 
 CSV_COLUMNS = (
-    "file",
-    "slice_count",
-    "verdict",
-    "label",
-    "confidence",
-    *LABELS,
-    "prediction_set",
-    "familiarity",
-    "trust",
-    "trust_limit",
-    "error",
-)
+    "file", "slice_count", "verdict", "label", "confidence", *LABELS, "prediction_set",
+    "familiarity", "trust", "trust_limit", "error", "coverage", "headline", "verdict_reason",
+)  # fmt: skip
 
 
-def as_row(path: Path, result: StudyDiagnosis | ScanError, files: int = 1) -> dict[str, Any]:
-    """Return what is printed of one file or series, as plain values."""
+def as_row(
+    path: Path,
+    result: StudyDiagnosis | ScanError,
+    files: int = 1,
+    others: Sequence[SeriesAnswer] = (),
+) -> dict[str, Any]:
+    """Return what is printed of one file or series, as plain values.
+
+    Args:
+        path: of the file, or of the first of a series.
+        result: the answer for its main series, or why there is none.
+        files: how many files were judged together.
+        others: the other series that they hold.
+    """
     if isinstance(result, ScanError):
         return {"file": str(path), "error": str(result), "code": result.code}
-    telling = result.most_telling
-    scan = Scan(
-        tuple(Slice(d.pixels) for d in result.slices),
-        result.scan_format,
-        result.notes,
-        result.facts,
-    )
-    return {
+    notes = (*result.notes, *([left_out_note(len(others) + 1)] if others else []))
+    slices = tuple(Slice(d.pixels) for d in result.slices)
+    scan = Scan(slices, result.scan_format, notes, result.facts)
+    row = {
         "file": str(path),
         "files": files,
         "slice_count": len(result.slices),
-        "verdict": result.verdict,
-        "verdict_reason": result.verdict_reason,
-        "label": result.label,
-        "confidence": result.confidence,
-        "probabilities": result.probabilities,
-        "prediction_set": list(result.prediction_set),
-        "coverage": result.coverage,
-        "familiar": result.familiar,
-        "familiarity": telling.familiarity,
-        "reasons": list(telling.reasons),
-        **trust_json(result),
+        **values(SAID, said_of(result), result),
         "forced": result.forced,
         "scan": scan_json(scan),
         "study": study_json(result) if len(result.slices) > 1 else None,
         "slices": [slice_json(d, result) for d in result.slices],
     }
+    if others:
+        row["other_series"] = [series_json(one) for one in others]
+    return row
 
 
 def write_csv(rows: list[dict[str, Any]], out: TextIO) -> None:
@@ -79,12 +75,13 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         name = f"{row['file']:<{width}}"
         if "error" in row:
             print(f"{name}  not read    {row['error']}")
-        elif row["verdict"] == UNFAMILIAR:
-            failed = [check["sentence"] for check in row["reasons"] if check["failed"]]
-            why = " ".join(failed) or "Too few neighbouring slices are like those of the training."
-            print(f"{name}  unfamiliar  {why}")
+            continue
+        count, others = row["slice_count"], len(row.get("other_series", ()))
+        many = f"  {count} slices" if count > 1 else ""
+        many += f"  1 of {others + 1} series" if others else ""
+        if row["verdict"] == UNFAMILIAR:
+            print(f"{name}  unfamiliar  {row['headline']}: {row['verdict_reason']}{many}")
         else:
             shares = "  ".join(f"{row['probabilities'][n]:{len(n)}.3f}" for n in LABELS)
-            many = f"  {row['slice_count']} slices" if row["slice_count"] > 1 else ""
             print(f"{name}  {row['verdict']:<10}  {row['label']:<10}  {shares}{many}")
     print(DISCLAIMER)

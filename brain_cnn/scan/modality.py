@@ -60,3 +60,14 @@ def check_modality(scan: Scan, force: bool = False) -> bool:
             "Choose an MR series of a head.",
         )
     return foreign
+
+
+def main_order(scan: Scan) -> tuple[int, int]:
+    """Return the key by which the main one of several scans is the largest; the first of equals.
+
+    An MRI, or what does not say what it is, comes before a picture of no stated kind, this
+    before what is judged on request only; then that with the most slices.
+    """
+    modality = scan.facts.modality
+    kind = 2 if modality in ("MR", "") else int(modality in _JUDGED)
+    return kind, len(scan.slices)

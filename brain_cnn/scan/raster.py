@@ -81,13 +81,6 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
     return Reading([frame], kind, notes=notes)
 
 
-def decode_raster(data: bytes) -> np.ndarray:
-    """Return the pixels of a raster file, uint8 (H, W); errors as `read_scan`."""
-    from brain_cnn.scan.read import read_scan
-
-    return read_scan(data).slices[0].pixels
-
-
 def _pages(image: Image.Image, kind: str, limits: ScanLimits) -> int:
     """Count the pages. Counting walks the file, which may loop: it stops above the limit."""
     if kind != "TIFF":

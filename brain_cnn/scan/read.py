@@ -11,6 +11,7 @@ from dataclasses import replace
 from brain_cnn.errors import ScanError
 from brain_cnn.scan.archive import members
 from brain_cnn.scan.display import Reading
+from brain_cnn.scan.modality import main_order
 from brain_cnn.scan.raster import read_raster
 from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
 from brain_cnn.scan.stacks import Series, assemble
@@ -62,7 +63,8 @@ def read_files(
 
     Returns:
         The series, in the order in which they appear, and for each file of which nothing
-        could be read its error. Every file is in one of the two.
+        could be read its error. Every file is in exactly one of the two: where a part of a
+        file could be read, what is missing is a note of its series.
 
     Raises:
         ValueError: an unknown plane.
@@ -76,36 +78,76 @@ def read_files(
     for place, data in enumerate(files):
         try:
             found = _read_file(data, limits, limits.deadline(), plane, depth=0)
-            # All files are held until their series are complete.
-            held += sum(frame.values.size for reading in found for frame in reading.frames)
-            limits.check_slices(1, held)
+            # All files are held until their series are complete; one that is refused is not.
+            pixels = sum(frame.values.size for reading in found for frame in reading.frames)
+            _check_budget(held, pixels, limits)
         except ScanError as error:
             problems[place] = error
             continue
+        held += pixels
         for reading in found:
             for frame in reading.frames:
                 frame.source = place
             readings.append(reading)
     series = []
+    lost: list[tuple[set[int], ScanError]] = []
     for together in _by_series(readings):
         try:
             series.append(assemble(together, limits))
         except ScanError as error:
-            problems |= dict.fromkeys({f.source for r in together for f in r.frames}, error)
-    return series, problems
+            lost.append(({frame.source for r in together for frame in r.frames}, error))
+    for sources, reason in lost:
+        series = [_with_loss(one, sources, reason) for one in series]
+    read = {source for one in series for source in one.sources}
+    for sources, reason in lost:
+        for source in sources - read:
+            problems.setdefault(source, reason)
+    return series, dict(sorted(problems.items()))
+
+
+def _check_budget(held: int, pixels: int, limits: ScanLimits) -> None:
+    """Refuse a file of `pixels` that does not fit beside the `held` pixels of the others.
+
+    Raises:
+        ScanError: 413.
+    """
+    limits.check_slices(1, pixels)
+    if held + pixels > limits.max_study_pixels:
+        raise ScanError(
+            "scan-too-large",
+            f"The upload has {held + pixels:,} pixels with this file; "
+            f"the limit is {limits.max_study_pixels:,}.",
+            "Upload fewer or smaller files at once.",
+            status=413,
+        )
+
+
+def _with_loss(series: Series, sources: set[int], error: ScanError) -> Series:
+    """Say on a series that another one of its files was lost."""
+    if not sources & set(series.sources):
+        return series
+    note = f"Another series of this upload could not be read: {error.message}"
+    notes = (*series.scan.notes, note)
+    return replace(series, scan=replace(series.scan, notes=notes))
 
 
 def main_series(series: Sequence[Series]) -> Series:
-    """Return the series that an answer is about: an MRI before others, then the most slices."""
-    best = max(series, key=lambda s: (s.scan.facts.modality in ("MR", ""), len(s.scan.slices)))
+    """Return the series that an answer is about, with a note where others are left out."""
+    best = max(series, key=lambda one: main_order(one.scan))
     if len(series) == 1:
         return best
-    left_out = len(series) - 1
-    note = (
-        f"{len(series)} series were found; this is the one with the most slices, and "
+    return replace(
+        best, scan=replace(best.scan, notes=(*best.scan.notes, left_out_note(len(series))))
+    )
+
+
+def left_out_note(count: int) -> str:
+    """Return the note on the main one of `count` series, at least two."""
+    left_out = count - 1
+    return (
+        f"{count} series were found; this is the one with the most slices, and "
         f"{left_out} {'was' if left_out == 1 else 'were'} left out."
     )
-    return replace(best, scan=replace(best.scan, notes=(*best.scan.notes, note)))
 
 
 def _by_series(readings: list[Reading]) -> list[list[Reading]]:

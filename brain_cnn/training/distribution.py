@@ -28,7 +28,7 @@ def distribute_training() -> int:
         raise SettingsError(
             "no-distribution",
             f"--distribute does nothing on the {backend} backend of Keras: it would train on "
-            "one device and say nothing.",
+            "one device alone.",
             "Use JAX: KERAS_BACKEND=jax python scripts/train.py --distribute ...",
         )
     devices = keras.distribution.list_devices()

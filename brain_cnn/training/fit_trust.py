@@ -11,7 +11,7 @@ from brain_cnn.dataset.augment import AugmentSettings, augment
 from brain_cnn.dataset.batches import PreparedData
 from brain_cnn.dataset.edits import transplant
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.ood.gate import LEVELS
+from brain_cnn.ood.ranks import LEVELS
 
 Tensors = NDArray[np.float32]
 
@@ -106,15 +106,17 @@ def fit_odds(
     return mean, scale, np.append(model.coef_[0], model.intercept_[0])
 
 
-def fit_source(looks: NDArray[np.float64], labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Fit on scaled looks (N, K) of train slices which source a slice looks like: (K + 1,)."""
+def fit_source(
+    descriptors: NDArray[np.float64], labels: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Fit on scaled descriptors (N, K) of train slices which source a slice resembles: (K + 1,)."""
     from sklearn.linear_model import LogisticRegression
 
     tumour = np.asarray(labels) != LABELS.index(NOTUMOR)
     if tumour.all() or not tumour.any():
-        return np.zeros(looks.shape[1] + 1)
+        return np.zeros(descriptors.shape[1] + 1)
     model = LogisticRegression(C=0.001, class_weight="balanced", max_iter=500)
-    model.fit(looks, tumour)
+    model.fit(descriptors, tumour)
     return np.append(model.coef_[0], model.intercept_[0])
 
 

@@ -1,4 +1,4 @@
-"""Mask guidance: the auxiliary loss that asks the class maps to find the tumour."""
+"""Mask guidance: the auxiliary loss that makes the class maps find the tumour."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _NOTUMOR = label_index(NOTUMOR)
 
 
 def guidance_loss(y_true: Any, y_pred: Any) -> Any:
-    """Ask each map to be high where its class is: tumours on the tumour, `notumor` beside it.
+    """Make each map high where its class is: tumours on the tumour, `notumor` beside it.
 
-    A healthy place of a head with a tumour is `notumor` too: what tells the scanners of
-    tumours and of healthy heads apart is then of no use to that map.
+    A healthy place of a head with a tumour is `notumor` too: what separates the scanners of
+    tumours and of healthy heads is then of no use to that map.
 
     Args:
         y_true: (N, h, w, 5): share of each cell that is tumour of each class; the last
@@ -28,7 +28,7 @@ def guidance_loss(y_true: Any, y_pred: Any) -> Any:
     """
     inside, known = y_true[..., :4], y_true[..., 4:]
     tumour_here = ops.sum(inside, axis=-1, keepdims=True)  # (N, h, w, 1): `notumor` has no share
-    # The map of `notumor` is asked the same question with the sign turned round.
+    # The map of `notumor` has the same target with the sign turned round.
     turned = ops.convert_to_tensor([[[float(place == _NOTUMOR) for place in range(4)]]])
     inside = inside + turned * tumour_here
     tumour_score = y_pred * (1.0 - 2.0 * turned)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.dataset.batches import PreparedData, draw_epoch
+from brain_cnn.dataset.batches import PreparedData, RealSlices, Source, draw_epoch
 from brain_cnn.dataset.normals import load_normals, slices_of, split_normals
 from brain_cnn.dataset.pools import Pool, grafted_pool, join, normal_pool, synthetic_pool
 from brain_cnn.dataset.synthetic.heads import load_heads, split_heads
@@ -49,9 +49,6 @@ class Mixture:
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return int64 (count,): which pictures one epoch shows, in which order."""
-        if len(self.parts) == 1:
-            only = self.parts[0]
-            return draw_epoch(self.data, only.members, count, only.balance, rng)
         counts = [round(count * part.share) for part in self.parts]
         counts[0] += count - sum(counts)
         drawn = [
@@ -62,15 +59,10 @@ class Mixture:
         return rng.permutation(np.concatenate(drawn))
 
 
-def real_alone(data: PreparedData, train: NDArray[np.int64], settings: TrainSettings) -> Mixture:
-    """Return the data set's own training part as a mixture of one."""
-    return Mixture(data, [Part(train, 1.0, settings.balance)])
-
-
 def build_mixture(
     data: PreparedData, train: NDArray[np.int64], settings: TrainSettings,
     labels: Path | None, normals: Path | None, cache: Path,
-) -> Mixture:  # fmt: skip
+) -> Source:  # fmt: skip
     """Make what the settings' shares ask for, or find it in `cache`.
 
     Args:
@@ -100,7 +92,7 @@ def build_mixture(
             count, seed = settings.graft_count, 1 + settings.seed
             pools.append((grafted_pool(slices, donors, count, seed, cache), laid))
     if not pools:
-        return real_alone(data, train, settings)
+        return RealSlices(data, train, settings.balance)
     parts = [Part(train, 1.0 - sum(share for _, share in pools), settings.balance)]
     start = len(data.images)
     for pool, share in pools:

@@ -18,9 +18,9 @@ from brain_cnn.labels import LABELS, NOTUMOR
 POOLING_SHARPNESS = 1.0
 # A head has a tumour where one place looks like it, and has none where every place looks
 # healthy: the map of `notumor` is pooled towards its lowest place. Pooled towards its highest,
-# it told scanners apart, not heads (see docs/experiments.md, row 6).
+# it separated scanners, not heads (see docs/experiments.md, row 6).
 POOLING_DIRECTION = [-1.0 if label == NOTUMOR else 1.0 for label in LABELS]
-# Logit of `notumor` before its map says anything: the best on val with the tumours' of row 1.
+# Logit of `notumor` before its map shows anything: the best on val with the tumours' of row 1.
 _NOTUMOR_BIAS = -1.5
 
 

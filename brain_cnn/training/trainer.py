@@ -1,12 +1,12 @@
-"""The fit loop: what it minimises, how it steps, and what it leaves on disk.
+"""The fit loop, epoch by epoch: `Trainer.train` is the whole of it.
 
-Backend-neutral Keras 3. One epoch after another, from top to bottom of `fit`; everything
-random hangs on (seed, epoch), so a run that is stopped and resumed ends as if it had not
-been stopped.
+Backend-neutral Keras 3. Everything random hangs on (seed, epoch) and all else is in the
+checkpoint, so a run that is stopped and resumed ends as if it had not been stopped.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -15,118 +15,29 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from brain_cnn.dataset.augment import plain
-from brain_cnn.dataset.batches import PreparedData, training_batches
+from brain_cnn.dataset.batches import (
+    BatchPlan,
+    PreparedData,
+    RealSlices,
+    Source,
+    training_batches,
+)
 from brain_cnn.errors import SettingsError
-from brain_cnn.inference.calibration import softmax
+from brain_cnn.training.checkpoint import Best, Checkpoint, Row, Weights
 from brain_cnn.training.distribution import check_shares, devices_in_use
-from brain_cnn.training.losses import guidance_loss
-from brain_cnn.training.mixing import Mixture, real_alone
-from brain_cnn.training.network import build_baseline, build_cnn, forget_notumor
+from brain_cnn.training.network import forget_notumor
+from brain_cnn.training.optimisation import (
+    AveragedWeights,
+    all_variables,
+    build,
+    build_for_training,
+    copy_weights,
+    learning_rate,
+    resized,
+)
 from brain_cnn.training.run_folder import RunFolder
-from brain_cnn.training.settings import TrainSettings
-
-
-def make_repeatable(seed: int) -> None:
-    """Seed every random generator, and ask the backend for operations that repeat exactly."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-
-
-def build(settings: TrainSettings, size: int) -> keras.Model:
-    """Build the network that the settings name, for inputs of `size` pixels a side."""
-    if settings.arch == "baseline":
-        return build_baseline(size)
-    return build_cnn(size, dropout=settings.dropout)
-
-
-def build_for_training(settings: TrainSettings, size: int) -> tuple[keras.Model, keras.Model]:
-    """Build the network, and a compiled view of it that shares its layers.
-
-    Returns:
-        The network, and the view whose outputs are those that have a loss.
-    """
-    network = build(settings, size)
-    losses: dict[str, Any] = {
-        "logits": keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=settings.label_smoothing
-        )
-    }
-    weights = {"logits": 1.0}
-    if settings.arch == "ours":
-        losses["class_maps"] = guidance_loss
-        weights["class_maps"] = settings.map_weight
-    optimizer = keras.optimizers.AdamW(
-        settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        global_clipnorm=settings.clip_norm,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    optimizer.build(network.trainable_variables)
-    trainer = keras.Model(network.inputs, {name: network.output[name] for name in losses})
-    trainer.compile(
-        optimizer,
-        loss=losses,
-        loss_weights=weights,
-        metrics={"logits": [keras.metrics.CategoricalAccuracy(name="accuracy")]},
-        jit_compile=False,
-    )
-    return network, trainer
-
-
-def learning_rate(settings: TrainSettings, progress: float) -> float:
-    """Return the learning rate at `progress` epochs: linear warm-up, then half a cosine."""
-    if progress < settings.warmup_epochs:
-        return settings.learning_rate * progress / settings.warmup_epochs
-    done = (progress - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-6)
-    return settings.learning_rate * max(0.5 * (1 + np.cos(np.pi * min(done, 1.0))), 0.003)
-
-
-class AveragedWeights:
-    """The exponential moving average of all weights, batch statistics included.
-
-    Keras' own averages leave the batch statistics behind; with them the averaged network
-    is a network, and what is evaluated is what is saved.
-    """
-
-    def __init__(self, model: keras.Model, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.values = [ops.convert_to_numpy(w).copy() for w in model.weights]
-
-    def update(self, model: keras.Model) -> None:
-        self.steps += 1
-        # Short runs must not keep the random start: the average begins as a plain mean.
-        decay = min(self.decay, self.steps / (self.steps + 10.0))
-        for value, weight in zip(self.values, model.weights, strict=True):
-            value += (1.0 - decay) * (ops.convert_to_numpy(weight) - value)
-
-
-def predict_outputs(
-    model: keras.Model, images: NDArray[np.uint8], size: int, batch: int = 32
-) -> dict[str, NDArray[np.float32]]:
-    """Run the network over prepared slices uint8 (N, S, S); return its outputs, stacked."""
-    pieces: list[dict[str, Any]] = []
-    for start in range(0, len(images), batch):
-        tensors = np.stack([plain(image, size) for image in images[start : start + batch]])
-        count = len(tensors)
-        # Several devices take equal shares: the last batch is filled up, and cut again.
-        tensors = np.pad(tensors, ((0, -count % devices_in_use()), (0, 0), (0, 0)))
-        outputs = model.predict_on_batch(tensors[..., None])
-        pieces.append({n: ops.convert_to_numpy(value)[:count] for n, value in outputs.items()})
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-def loss_and_accuracy(
-    logits: NDArray[np.floating], labels: NDArray[np.integer]
-) -> tuple[float, float]:
-    """Return the mean cross-entropy (nats) and the accuracy of logits (N, 4)."""
-    probabilities = softmax(logits.astype(np.float64))
-    loss = -np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean()
-    return float(loss), float((logits.argmax(axis=1) == labels).mean())
+from brain_cnn.training.settings import TrainSettings, settings_as_json, settings_as_text
+from brain_cnn.training.validation import loss_and_accuracy, predict_prepared
 
 
 def fit(
@@ -138,159 +49,249 @@ def fit(
     *,
     resume: bool = False,
     start: keras.Model | None = None,
-    mixture: Mixture | None = None,
 ) -> keras.Model:
-    """Train, and return the network of the best epoch by val loss.
-
-    Every epoch writes a row of `results.csv`, redraws the curves and saves `last` (to go on
-    from) and, when it is the best so far, `best` (averaged weights, to use). Ctrl-C returns
-    the best so far; the epoch it cut short is done again by `resume`.
+    """Train on the slices at `train`, and return the network of the best epoch by val loss.
 
     Args:
         data: prepared slices of the whole data set.
         train: positions to learn from; val: positions that choose the epoch.
+        settings: every knob.
         run: where everything is written.
-        resume: go on from the run's `last` checkpoint.
+        resume: go on from the run's checkpoint.
+        start: see `Trainer`.
+
+    Raises:
+        SettingsError: see `Trainer`.
+    """
+    source = RealSlices(data, train, settings.balance)
+    return Trainer(source, data, val, settings, run, start=start).train(resume=resume)
+
+
+class Trainer:
+    """One training.
+
+    Every epoch replaces the run's checkpoint, then writes a row of `results.csv`, the curves,
+    `last.keras` and, when it is the best so far, `best.keras` (averaged weights, to use).
+    Ctrl-C returns the best so far; the epoch it cut short is done again by `resume`.
+
+    Args:
+        source: what the epochs are drawn from.
+        data: prepared slices; val: the positions in it that choose the epoch.
+        settings: every knob.
+        run: where everything is written.
         start: a network of the same layers whose weights are the first ones; None: random.
             With `settings.start_share` they are also part of the result, which then is not
             the run's `best.keras`: their mean with what was learned from them (Wortsman et
             al. 2022) keeps more of both than either.
-        mixture: what the epochs are drawn from; None: `train` alone.
 
     Raises:
-        SettingsError: `start` is another network, or missing where a share of it is wanted.
+        SettingsError: `start` is another network, or missing where a setting needs one.
     """
-    if start is None and settings.start_share > 0.0:
-        raise SettingsError(
-            "no-start",
-            f"start_share is {settings.start_share}, but there is no network to start from.",
-            "Give --start-from, or leave start_share at 0.",
+
+    def __init__(
+        self,
+        source: Source,
+        data: PreparedData,
+        val: NDArray[np.int64],
+        settings: TrainSettings,
+        run: RunFolder,
+        *,
+        start: keras.Model | None = None,
+    ) -> None:
+        _check_start(settings, start)
+        check_shares(settings.batch, settings.epoch_images, devices_in_use())
+        keras.utils.set_random_seed(settings.seed)
+        self.source, self.settings, self.run, self.start = source, settings, run, start
+        self.val_images, self.val_labels = data.images[val], data.labels[val]
+        self.size = settings.size_of_epoch(0)
+        self.network, self.compiled = build_for_training(settings, self.size)
+        if start is not None:
+            copy_weights(start, self.network)
+            if settings.fresh_notumor:
+                forget_notumor(self.network)
+        self.averaged = build(settings, self.size)  # carries the averaged weights
+        self.average = AveragedWeights(self.network, settings.ema_decay)
+        self.rows: list[Row] = []
+        self.best: Best | None = None
+
+    def train(self, *, resume: bool = False) -> keras.Model:
+        """Train to the end, and return the network of the best epoch by val loss.
+
+        Raises:
+            SettingsError: `resume` finds a checkpoint that is not one of these settings.
+        """
+        if resume and (checkpoint := self.run.load()) is not None:
+            self._restore(checkpoint)
+        self.run.write_text("settings.json", settings_as_json(self.settings))
+        print(settings_as_text(self.settings), flush=True)
+        try:
+            while self._goes_on():
+                self._run_epoch(len(self.rows))
+        except KeyboardInterrupt:
+            print("\nStopped by hand. The same command with --resume goes on from the last epoch.")
+            self.run.interrupted = True
+        return self._finish()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, and write again what follows from it."""
+        _check_same(checkpoint.settings, _as_json(self.settings))
+        variables = all_variables(self.network, self.compiled)
+        for variable, value in zip(variables, checkpoint.variables, strict=True):
+            variable.assign(value)
+        self.average.values, self.average.steps = checkpoint.average, checkpoint.steps
+        self.rows, self.best = checkpoint.rows, checkpoint.best
+        self._resize(self.settings.size_of_epoch(checkpoint.epoch))
+        self.averaged.set_weights(self.average.values)
+        best = None if self.best is None else self._served(self.best.weights)
+        self.run.write_derived(self.rows, self.averaged, best)
+        print(f"Going on after epoch {len(self.rows)} of {self.settings.epochs}.", flush=True)
+
+    def _goes_on(self) -> bool:
+        epoch, patience = len(self.rows), self.settings.patience
+        if epoch >= self.settings.epochs:
+            return False
+        if self.best is not None and epoch - self.best.epoch > patience:
+            print(f"No better val loss for {patience} epochs: stopping.", flush=True)
+            return False
+        return True
+
+    def _run_epoch(self, epoch: int) -> None:
+        started = time.monotonic()
+        self._resize(self.settings.size_of_epoch(epoch))
+        loss, accuracy, rate = self._learn(epoch)
+        val_loss, val_accuracy = self._validate()
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "accuracy": accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "learning_rate": rate,
+                "seconds": time.monotonic() - started,
+            }
         )
-    keras.utils.set_random_seed(settings.seed)
-    check_shares(settings.batch, settings.epoch_images, devices_in_use())
-    size = settings.size_of_epoch(0)
-    mixture = mixture or real_alone(data, train, settings)
-    model, trainer = build_for_training(settings, size)
+        self._save(val_loss)
+        print(_summary(self.rows[-1], self.settings), flush=True)
+
+    def _resize(self, size: int) -> None:
+        """Go on with the same weights in a network of another size: a graph of one fixed shape."""
+        if size != self.size:
+            self.size = size
+            self.network, self.compiled = resized(self.network, self.compiled, self.settings, size)
+            self.averaged = build(self.settings, size)
+
+    def _learn(self, epoch: int) -> tuple[float, float, float]:
+        """Step through one epoch; return its mean loss and accuracy, and the last rate."""
+        settings = self.settings
+        # A model with one output leaves its name out of the metric's.
+        accuracy_name = "logits_accuracy" if settings.arch == "ours" else "accuracy"
+        steps = -(-settings.epoch_images // settings.batch)
+        shown, loss_sum, right_sum, rate = 0, 0.0, 0.0, 0.0
+        batches = self.run.progress(self._batches(epoch), steps, epoch)
+        for step, (tensors, labels, targets) in enumerate(batches):
+            rate = learning_rate(settings, epoch + (step + 1) / steps)
+            self.compiled.optimizer.learning_rate = rate
+            truth = {"logits": labels}
+            if settings.arch == "ours":
+                truth["class_maps"] = targets
+            logs = self.compiled.train_on_batch(tensors, truth, return_dict=True)
+            self.average.update(self.network)
+            # Keras starts its means anew at each train_on_batch: the epoch's are ours.
+            shown += len(tensors)
+            loss_sum += float(logs["loss"]) * len(tensors)
+            right_sum += float(logs[accuracy_name]) * len(tensors)
+        return loss_sum / shown, right_sum / shown, rate
+
+    def _batches(self, epoch: int) -> Any:
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, epoch])
+        plan = BatchPlan(
+            self.size,
+            settings.batch,
+            (settings.seed, epoch),
+            settings.augment,
+            edit_share=settings.edit_share_of_epoch(epoch),
+            edit_tumours=settings.edit_tumours,
+            cavity_share=settings.cavity_share,
+        )
+        order = self.source.draw(settings.epoch_images, rng)
+        return training_batches(self.source.data, order, plan)
+
+    def _validate(self) -> tuple[float, float]:
+        """Return loss and accuracy of the averaged weights on val."""
+        self.averaged.set_weights(self.average.values)
+        output = predict_prepared(self.averaged, self.val_images, self.size)
+        return loss_and_accuracy(output.logits, self.val_labels)
+
+    def _save(self, val_loss: float) -> None:
+        """Replace the checkpoint; keep the weights where this epoch is the best so far."""
+        # A network that has only seen small pictures is not yet the one that is served.
+        smallest = np.inf if self.best is None else self.best.loss
+        better = val_loss < smallest or self.settings.keep == "last"
+        if better := better and self.size == self.settings.size:
+            weights = [value.copy() for value in self.average.values]
+            self.best = Best(len(self.rows) - 1, val_loss, weights)
+        checkpoint = Checkpoint(
+            settings=_as_json(self.settings),
+            rows=self.rows,
+            variables=[
+                ops.convert_to_numpy(value) for value in all_variables(self.network, self.compiled)
+            ],
+            average=self.average.values,
+            steps=self.average.steps,
+            best=self.best,
+        )
+        self.run.end_epoch(checkpoint, self.averaged, self.averaged if better else None)
+
+    def _finish(self) -> keras.Model:
+        """Return the network of the best epoch, mixed with the first one where that is wanted."""
+        weights = self.average.values if self.best is None else self.best.weights
+        share = self.settings.start_share
+        if self.start is not None and share > 0.0:
+            pairs = zip(self.start.get_weights(), weights, strict=True)
+            weights = [share * first + (1.0 - share) * last for first, last in pairs]
+        return self._served(weights)
+
+    def _served(self, weights: Weights) -> keras.Model:
+        model = build(self.settings, self.settings.size)
+        model.set_weights(weights)
+        return model
+
+
+def _check_start(settings: TrainSettings, start: keras.Model | None) -> None:
     if settings.fresh_notumor and (start is None or settings.start_share > 0):
         raise SettingsError(
             "bad-setting",
             "fresh_notumor needs a network to start from, and none of it in the result.",
             "Give --start-from and leave start_share at 0, or leave fresh_notumor out.",
         )
-    if start is not None:
-        _copy_weights(start, model)
-        if settings.fresh_notumor:
-            forget_notumor(model)
-    shadow = build(settings, size)  # carries the averaged weights
-    average = AveragedWeights(model, settings.ema_decay)
-    first, best_loss, best_epoch = 0, np.inf, -1
-    if resume and (saved := run.load_state()) is not None:
-        variables = [*model.variables, *trainer.optimizer.variables]
-        average.values, average.steps = run.restore(variables), saved["steps"]
-        first, best_epoch = saved["epoch"] + 1, saved["best_epoch"]
-        if best_epoch >= 0:
-            best_loss = saved["best_loss"]
-        print(f"Going on after epoch {first} of {settings.epochs}.", flush=True)
-    # A model with one output leaves its name out of the metric's.
-    accuracy_name = "logits_accuracy" if settings.arch == "ours" else "accuracy"
-    steps = -(-settings.epoch_images // settings.batch)
-    try:
-        for epoch in range(first, settings.epochs):
-            if epoch - best_epoch > settings.patience and best_epoch >= 0:
-                print(f"No better val loss for {settings.patience} epochs: stopping.", flush=True)
-                break
-            started = time.monotonic()
-            if size != settings.size_of_epoch(epoch):
-                # The same weights, in a network of the new size: a graph of one fixed shape.
-                size = settings.size_of_epoch(epoch)
-                model, trainer = _resized(model, trainer, settings, size)
-                shadow = build(settings, size)
-            rng = np.random.default_rng([settings.seed, epoch])
-            batches = training_batches(
-                mixture.data,
-                mixture.draw(settings.epoch_images, rng),
-                size,
-                settings.batch,
-                (settings.seed, epoch),
-                settings.augment,
-                settings.edit_share_of_epoch(epoch),
-                settings.edit_tumours,
-                settings.cavity_share,
-            )
-            shown, loss_sum, right_sum, rate = 0, 0.0, 0.0, 0.0
-            for step, (tensors, labels, targets) in enumerate(run.progress(batches, steps, epoch)):
-                rate = learning_rate(settings, epoch + (step + 1) / steps)
-                trainer.optimizer.learning_rate = rate
-                truth = {"logits": labels}
-                if settings.arch == "ours":
-                    truth["class_maps"] = targets
-                logs = trainer.train_on_batch(tensors, truth, return_dict=True)
-                average.update(model)
-                # Keras starts its means anew at each train_on_batch: the epoch's are ours.
-                shown += len(tensors)
-                loss_sum += float(logs["loss"]) * len(tensors)
-                right_sum += float(logs[accuracy_name]) * len(tensors)
-            shadow.set_weights(average.values)
-            outputs = predict_outputs(shadow, data.images[val], size)
-            val_loss, val_accuracy = loss_and_accuracy(outputs["logits"], data.labels[val])
-            row = {
-                "epoch": epoch + 1,
-                "loss": loss_sum / shown,
-                "accuracy": right_sum / shown,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "learning_rate": rate,
-                "seconds": time.monotonic() - started,
-            }
-            # A network that has only seen small pictures is not yet the one that is served.
-            better = val_loss < best_loss or settings.keep == "last"
-            if size == settings.size and better:
-                best_loss, best_epoch = val_loss, epoch
-                run.save_best(shadow, average.values)
-            state: dict[str, Any] = {"epoch": epoch, "best_epoch": best_epoch}
-            if best_epoch >= 0:
-                state["best_loss"] = best_loss
-            state["steps"] = average.steps
-            variables = [*model.variables, *trainer.optimizer.variables]
-            run.end_epoch(row, variables, shadow, average.values, state)
-            print(_summary(row, settings), flush=True)
-    except KeyboardInterrupt:
-        print("\nStopped by hand. The same command with --resume goes on from the last epoch.")
-        run.interrupted = True
-    final = build(settings, settings.size)
-    weights = run.load_best(average.values)
-    if start is not None and settings.start_share > 0.0:
-        share = settings.start_share
-        pairs = zip(start.get_weights(), weights, strict=True)
-        weights = [share * first + (1.0 - share) * last for first, last in pairs]
-    final.set_weights(weights)
-    return final
-
-
-def _resized(
-    model: keras.Model, trainer: keras.Model, settings: TrainSettings, size: int
-) -> tuple[keras.Model, keras.Model]:
-    """Return both for inputs of another size, with all weights and optimiser state."""
-    new_model, new_trainer = build_for_training(settings, size)
-    old = [*model.variables, *trainer.optimizer.variables]
-    new = [*new_model.variables, *new_trainer.optimizer.variables]
-    for target, source in zip(new, old, strict=True):
-        target.assign(source)
-    return new_model, new_trainer
-
-
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    shapes = [[tuple(weight.shape) for weight in model.weights] for model in (source, target)]
-    if shapes[0] != shapes[1]:
+    if start is None and settings.start_share > 0.0:
         raise SettingsError(
-            "other-network",
-            f"The network to start from has {len(shapes[0])} weights that do not fit ours.",
-            "Give a .keras file that this script saved.",
+            "no-start",
+            f"start_share is {settings.start_share}, but there is no network to start from.",
+            "Give --start-from, or leave start_share at 0.",
         )
-    target.set_weights(source.get_weights())
 
 
-def _summary(row: dict[str, Any], settings: TrainSettings) -> str:
+def _check_same(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with other settings: neither run would be the one that they name."""
+    changed = [name for name in now if saved.get(name) != now[name]]
+    if changed:
+        differences = "; ".join(f"{n} {saved.get(n)} before, {now[n]} now" for n in changed)
+        raise SettingsError(
+            "other-settings",
+            f"The run to resume has other settings: {differences}.",
+            "Give those that it was started with, or start a new run in another --run-dir.",
+        )
+
+
+def _as_json(settings: TrainSettings) -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads(settings_as_json(settings))
+    return saved
+
+
+def _summary(row: Row, settings: TrainSettings) -> str:
     left = (settings.epochs - row["epoch"]) * row["seconds"] / 60
     return (
         f"epoch {row['epoch']:3d}/{settings.epochs}  loss {row['loss']:.3f}  "

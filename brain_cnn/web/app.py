@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from functools import cache
-from pathlib import Path
 
 from flask import Flask, url_for
 from flask.json.provider import DefaultJSONProvider
 
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.classifier import Classifier, load_classifier
+from brain_cnn.render.words import percent
+from brain_cnn.resources import resource
 from brain_cnn.web.limits import set_limits
 from brain_cnn.web.problems import handle_errors
 from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
@@ -32,8 +33,6 @@ from brain_cnn.web.views import (
     samples,
     viewer,
 )
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def create_app(settings: Settings | None = None, classifier: Classifier | None = None) -> Flask:
@@ -64,7 +63,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     served.self_test()
 
     app = PrivateApp(
-        "brain_cnn", template_folder=_ROOT / "templates", static_folder=str(_ROOT / "static")
+        "brain_cnn", template_folder=resource("templates"), static_folder=str(resource("static"))
     )
     app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
@@ -83,7 +82,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     )
     install_queue(app, queue, budget)
     app.jinja_env.globals["static_url"] = static_url
-    app.jinja_env.filters["percent"] = pages.percent
+    app.jinja_env.filters["percent"] = percent
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     # In this order: what is refused is watched and carries the headers too.
     watch_requests(app, metrics)
@@ -130,4 +129,4 @@ def static_url(name: str) -> str:
 
 @cache
 def _content_hash(name: str) -> str:
-    return hashlib.sha256((_ROOT / "static" / name).read_bytes()).hexdigest()[:10]
+    return hashlib.sha256((resource("static") / name).read_bytes()).hexdigest()[:10]

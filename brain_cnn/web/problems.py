@@ -10,9 +10,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from werkzeug.http import HTTP_STATUS_CODES
 
 from brain_cnn.errors import ScanError
+from brain_cnn.web.presenters.page import render_error
 from brain_cnn.web.runtime.trace import current_trace
 from brain_cnn.web.security import drain_body
-from brain_cnn.web.views.pages import render_error
 
 API_PREFIX = "/api/"
 

@@ -1,9 +1,9 @@
-"""The uploaded files of a request, shared by the page and the API."""
+"""What a request sends: its files and the fields beside them, shared by all views."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass, field
 
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
@@ -11,21 +11,49 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from brain_cnn.inference.classifier import Classifier
 from brain_cnn.scan import PLANES
 from brain_cnn.web.runtime.trace import current_trace
+from brain_cnn.web.samples import chosen_sample
 from brain_cnn.web.settings import Settings
-from brain_cnn.web.views.samples import chosen_sample
 
 FIELD = "file"
 
 
-def uploaded_files() -> list[bytes]:
+@dataclass(frozen=True)
+class Upload:
+    """Files that were sent together, and how they are to be read.
+
+    Attributes:
+        files: their contents, in the order of the upload; at least one.
+        force: also judge a scan that its header calls something else than an MRI.
+        plane: which slices are taken from a NIfTI volume.
+    """
+
+    files: list[bytes] = field(repr=False)
+    force: bool
+    plane: str
+
+
+def read_upload() -> Upload:
+    """Return what the request sends.
+
+    Raises:
+        BadRequest: a field has a value that is not known, the request is no multipart form, no
+            file was chosen, or there is no such sample.
+        RequestEntityTooLarge: more files than one request may have.
+    """
+    force = request.values.get("force", "0")
+    if force not in ("0", "1"):
+        raise BadRequest(f"force is {force[:40]!r}; it must be 0 or 1.")
+    plane = request.values.get("plane", PLANES[0])
+    if plane not in PLANES:
+        raise BadRequest(f"plane is {plane[:40]!r}; it must be one of {', '.join(PLANES)}.")
+    return Upload(_files(), force == "1", plane)
+
+
+def _files() -> list[bytes]:
     """Return the contents of the form field `file`, in upload order.
 
     File names are dropped here and go nowhere: they often hold a patient's name. Where no
     file was sent, the form field `sample` may name one of our own (`samples.SAMPLES`).
-
-    Raises:
-        BadRequest: the request is no multipart form, no file was chosen, or no such sample.
-        RequestEntityTooLarge: more files than one request may have.
     """
     start = time.perf_counter()
     # A browser sends an empty part without a name where no file was chosen.
@@ -44,26 +72,40 @@ def uploaded_files() -> list[bytes]:
     return files
 
 
-def reading_options() -> dict[str, Any]:
-    """Return `force` and `plane` of the request, as the classifier takes them.
+def slice_index() -> int | None:
+    """Return the form field `slice_index`, from 0; None where it was not sent.
 
     Raises:
-        BadRequest: a value that is not known.
+        BadRequest: it is no whole number.
     """
-    force = request.values.get("force", "0")
-    if force not in ("0", "1"):
-        raise BadRequest(f"force is {force[:40]!r}; it must be 0 or 1.")
-    plane = request.values.get("plane", PLANES[0])
-    if plane not in PLANES:
-        raise BadRequest(f"plane is {plane[:40]!r}; it must be one of {', '.join(PLANES)}.")
-    return {"force": force == "1", "plane": plane}
+    return _whole("slice_index")
+
+
+def series_index() -> int | None:
+    """Return the form field `series`, from 0 in the order of the upload; None if not sent.
+
+    Raises:
+        BadRequest: it is no whole number.
+    """
+    return _whole("series")
+
+
+def _whole(name: str) -> int | None:
+    text = request.form.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise BadRequest(f"{name} is {text[:40]!r}; it must be a whole number from 0.")
+    return int(text)
 
 
 def classifier() -> Classifier:
     """Return the model of this process."""
-    return current_app.extensions["brain_cnn.inference.classifier"]
+    model: Classifier = current_app.extensions["brain_cnn.inference.classifier"]
+    return model
 
 
 def settings() -> Settings:
     """Return the settings of this process."""
-    return current_app.extensions["brain_cnn.settings"]
+    own: Settings = current_app.extensions["brain_cnn.settings"]
+    return own

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brain_cnn.dataset.augment import AugmentSettings, augment, plain
-from brain_cnn.dataset.batches import draw_epoch, prepare_all, training_batches
+from brain_cnn.dataset.batches import BatchPlan, draw_epoch, prepare_all, training_batches
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom, draw_phantom_with_mask
 from brain_cnn.preprocess import prepare
@@ -79,7 +79,7 @@ def test_a_class_without_images_is_not_drawn() -> None:
 def test_batches_say_where_the_tumour_is_and_where_there_is_none() -> None:
     data, count = _data({"glioma": 4, "notumor": 4})
     (tensors, labels, targets), *rest = training_batches(
-        data, np.arange(count), 96, 32, (0, 0), AugmentSettings()
+        data, np.arange(count), BatchPlan(96, 32, (0, 0), AugmentSettings())
     )
     assert not rest
     assert tensors.shape == (8, 96, 96, 1) and targets.shape == (8, 12, 12, 5)
@@ -91,7 +91,8 @@ def test_batches_say_where_the_tumour_is_and_where_there_is_none() -> None:
 
 def test_batches_do_not_claim_to_know_a_tumour_without_mask() -> None:
     data = prepare_all([draw_phantom("glioma")], ["glioma"], [None], 96)
-    (_, _, targets), *_ = training_batches(data, np.arange(1), 96, 1, (0, 0), AugmentSettings())
+    plan = BatchPlan(96, 1, (0, 0), AugmentSettings())
+    (_, _, targets), *_ = training_batches(data, np.arange(1), plan)
     assert not targets.any()
 
 

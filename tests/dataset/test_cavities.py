@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brain_cnn.dataset.augment import AugmentSettings, augment
-from brain_cnn.dataset.batches import prepare_all, training_batches
+from brain_cnn.dataset.batches import BatchPlan, prepare_all, training_batches
 from brain_cnn.dataset.blending import find_head
 from brain_cnn.dataset.cavities import lay_cavity
 from brain_cnn.errors import SettingsError
@@ -53,14 +53,15 @@ def test_a_picture_without_a_head_comes_back_as_it_is():
         assert np.array_equal(lay_cavity(image, None, np.random.default_rng(0)), image)
 
 
+def _plan(count, share):
+    still = AugmentSettings(**dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0))
+    return BatchPlan(160, count, (0, 0), still, cavity_share=share)
+
+
 def test_labels_and_targets_stay_where_cavities_are_laid(data):
     order = np.arange(len(data.labels))
-    still = AugmentSettings(**dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0))
     batches = {
-        share: next(
-            training_batches(data, order, 160, len(order), (0, 0), still, cavity_share=share)
-        )
-        for share in (0.0, 1.0)
+        share: next(training_batches(data, order, _plan(len(order), share))) for share in (0.0, 1.0)
     }
     for place in (1, 2):  # labels, map targets
         assert np.array_equal(batches[0.0][place], batches[1.0][place])
@@ -73,10 +74,8 @@ def test_a_tumour_whose_place_is_unknown_gets_no_cavity(data):
 
     unknown = replace(data, has_mask=np.zeros_like(data.has_mask))
     order = np.flatnonzero(data.labels == LABELS.index("glioma"))
-    still = AugmentSettings(**dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0))
     pictures = [
-        next(training_batches(unknown, order, 160, len(order), (0, 0), still, cavity_share=s))[0]
-        for s in (0.0, 1.0)
+        next(training_batches(unknown, order, _plan(len(order), share)))[0] for share in (0.0, 1.0)
     ]
     assert np.array_equal(*pictures)
 

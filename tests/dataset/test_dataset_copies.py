@@ -124,7 +124,7 @@ def test_the_order_of_the_images_changes_no_group() -> None:
 
 def test_lookalike_groups_hold_whole_copy_groups() -> None:
     images = [picture(s, 80) for s in range(6)]
-    copies = np.array([0, 1, 0, 2, 3, 2])  # as told, not as seen
+    copies = np.array([0, 1, 0, 2, 3, 2])  # as given, not as seen
     alike = find_lookalikes(images, copies)
     assert alike[0] == alike[2]
     assert alike[3] == alike[5]
@@ -170,7 +170,7 @@ def test_copies_of_real_tumours_are_those_of_the_provenance(real) -> None:
 
 @needs_real_data
 def test_copies_of_all_real_images_are_found(real) -> None:
-    """Recall is asked of `copy_group`; precision of what is one picture, re-processed or not.
+    """Recall is measured on `copy_group`; precision of what is one picture, re-processed or not.
 
     The provenance's `copy_group` puts an equalised, stretched or sharpened `notumor` picture
     into a group of its own and joins it to its original in `similarity_group` only. Finding

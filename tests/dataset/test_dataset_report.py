@@ -94,23 +94,23 @@ def test_the_report_counts_copies_conflicts_and_leakage() -> None:
     )
     unreadable = [("Training/glioma/9.png", "The file is empty.")]
     found = data_report(records, images, unreadable, find_copies(images), split)
-    assert found.release == "other"
-    assert found.counts["train"] == {
+    assert found.contents.release == "other"
+    assert found.contents.counts["train"] == {
         "glioma": 4, "meningioma": 0, "notumor": 0, "pituitary": 1,
     }  # fmt: skip
-    assert found.split_counts["val"]["pituitary"] == 1
-    assert found.distinct_pictures == 4
-    assert found.exact_copies == {"inside Training": 2, "inside Testing": 0, "across": 1}
-    assert found.copies == {"inside Training": 3, "inside Testing": 0, "across": 1}
-    assert found.label_conflicts == [["Training/glioma/4.png", "Training/pituitary/5.png"]]
-    assert (found.leaked, found.test_size, found.leaked_into_val) == (1, 3, 1)
-    assert found.leakage == pytest.approx(1 / 3)
+    assert found.split.split_counts["val"]["pituitary"] == 1
+    assert found.copies.distinct_pictures == 4
+    assert found.copies.exact_copies == {"inside Training": 2, "inside Testing": 0, "across": 1}
+    assert found.copies.copies == {"inside Training": 3, "inside Testing": 0, "across": 1}
+    assert found.copies.label_conflicts == [["Training/glioma/4.png", "Training/pituitary/5.png"]]
+    assert (found.split.leaked, found.split.test_size, found.split.leaked_into_val) == (1, 3, 1)
+    assert found.split.leakage == pytest.approx(1 / 3)
     for said in (
         "Training/glioma/9.png: The file is empty.",
         "Training/glioma/4.png = Training/pituitary/5.png",
         "1 of 3 test images (33.3%)",
         "Made for a test.",
-        found.fingerprint,
+        found.contents.fingerprint,
     ):
         assert said in found.text
     back = json.loads(json.dumps(found.as_dict()))

@@ -1,4 +1,4 @@
-"""No group straddles a split, and every split says what it is worth."""
+"""No group straddles a split, and every split states what it is worth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ZIP from a stranger is unpacked whole and inside its folder, or not at all."""
+"""A ZIP from anybody is unpacked whole and inside its folder, or not at all."""
 
 from __future__ import annotations
 

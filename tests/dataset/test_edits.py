@@ -6,7 +6,7 @@ import pytest
 
 from brain_cnn.dataset import edits
 from brain_cnn.dataset.augment import AugmentSettings, augment
-from brain_cnn.dataset.batches import PreparedData, prepare_all, training_batches
+from brain_cnn.dataset.batches import BatchPlan, PreparedData, prepare_all, training_batches
 from brain_cnn.dataset.blending import find_head
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS, TUMOUR_LABELS
@@ -142,8 +142,8 @@ def test_edits_leave_their_inputs_alone_and_refuse_what_is_no_head(data: Prepare
 
 
 def batch(data: PreparedData, members: np.ndarray, **more: float) -> tuple[np.ndarray, ...]:
-    settings = AugmentSettings()
-    return next(iter(training_batches(data, members, 96, len(members), (0, 1), settings, **more)))
+    plan = BatchPlan(96, len(members), (0, 1), AugmentSettings(), **more)
+    return next(iter(training_batches(data, members, plan)))
 
 
 def test_without_edits_the_batches_are_what_they_were(data: PreparedData) -> None:

@@ -1,4 +1,4 @@
-"""The score of the data tools says how good a list is, and a bad list scores badly."""
+"""The score of the data tools shows how good a list is, and a bad list scores badly."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_head_of_the_list_is_scored_apart_and_follows_its_order(data):
 def test_conflict_counts_where_both_its_labels_were_put_together(data, conflicts, found, more):
     records, groups, protocol = data
     score = score_marks(records, groups, [], conflicts, protocol)
-    assert (score.conflicts_marked, score.conflicts_found) == (1, found)
-    assert score.conflicts_unmarked == more and score.lists == {}
+    assert (score.conflicts.conflicts_marked, score.conflicts.conflicts_found) == (1, found)
+    assert score.conflicts.conflicts_unmarked == more and score.lists == {}
 
 
 def test_protocol_that_cannot_score_is_refused_in_a_sentence(data, tmp_path):

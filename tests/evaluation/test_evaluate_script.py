@@ -29,7 +29,7 @@ def workshop(tmp_path_factory):
     """A folder with a small bundle, drawn data, their masks, and a protocol."""
     import keras
 
-    from brain_cnn.inference.bundle import write_bundle_json
+    from brain_cnn.inference.bundle import BundleOrigin, write_bundle_json
     from brain_cnn.training.export.engine_files import export_all
     from brain_cnn.training.network import build_cnn
 
@@ -46,9 +46,7 @@ def workshop(tmp_path_factory):
         version="0",
         input_size=SIZE,
         files=files,
-        training={},
-        data={},
-        versions={},
+        origin=BundleOrigin(),
     )
     rows = []
     for part, count, purpose in (("Training", 6, ("train", "val")), ("Testing", 4, ("test",))):
@@ -129,12 +127,14 @@ def test_keras_weights_that_are_not_shipped_are_judged_in_the_same_way(workshop,
     import keras
 
     from brain_cnn.dataset.index import read_pixels
-    from brain_cnn.dataset.labelled import keras_probabilities
+    from brain_cnn.evaluation.models import KerasModel
+    from brain_cnn.inference.predictor import prepare_slices
 
     saved = read_predictions(protocol_run[0] / "predictions.csv")
     pixels = [read_pixels(workshop / "data" / path) for path in saved.paths]
     model = keras.models.load_model(workshop / "bundle" / "brain_cnn.keras")
-    found = keras_probabilities(model, Calibration.identity(), pixels, SIZE)
+    tensors = prepare_slices(pixels, SIZE)
+    found = KerasModel(model, Calibration.identity()).probabilities(tensors)
     assert np.abs(found - saved.probabilities).max() < 1e-4
 
 

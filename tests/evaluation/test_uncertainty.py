@@ -1,4 +1,4 @@
-"""Promises of the measures of sureness: known truths give known numbers."""
+"""Promises of the measures of uncertainty: known truths give known numbers."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,16 @@ import pytest
 from brain_cnn.errors import DatasetError
 from brain_cnn.evaluation.external import (
     ExternalSet,
-    measure_external,
-    measure_refusal,
+    evaluate_external,
+    evaluate_refusal,
     read_external,
     read_pictures,
 )
+from brain_cnn.evaluation.models import Predictions
 from brain_cnn.evaluation.shortcuts import shortcut_audit
 from brain_cnn.evaluation.uncertainty import auroc, coverage_table, reliability, selective, verdicts
 from brain_cnn.inference.calibration import COVERAGES, Calibration
-from brain_cnn.inference.predictor import Said
+from brain_cnn.inference.diagnosis import Prediction
 from brain_cnn.labels import LABELS
 from brain_cnn.scan.types import Slice
 
@@ -22,39 +23,60 @@ TOP_ONLY = Calibration.identity()
 EVERYTHING = Calibration(1.0, dict.fromkeys(COVERAGES, 1.0))
 
 
-def said(top: list[int], chance: float | list[float] = 0.91, **more: object) -> Said:
-    """Return what a model says that names `top` with `chance`, the rest evenly."""
+def predicted(
+    top: list[int],
+    chance: float | list[float] = 0.91,
+    *,
+    familiar: np.ndarray | None = None,
+    familiarity: np.ndarray | None = None,
+    calibration: Calibration = TOP_ONLY,
+) -> Predictions:
+    """Return the predictions of a model that names `top` with `chance`, the rest evenly."""
     chances = np.broadcast_to(np.asarray(chance, dtype=float), (len(top),))
-    rows = np.repeat((1 - chances)[:, None] / 3, 4, axis=1)
-    rows[np.arange(len(top)), top] = chances
-    count = len(top)
-    ones = np.ones(count)
-    fields = {"familiar": ones > 0, "familiarity": ones, "trust": ones} | more
-    return Said(rows, calibration=fields.pop("calibration", TOP_ONLY), **fields)  # type: ignore[arg-type]
+    items = []
+    for place, label in enumerate(top):
+        row = np.full(4, (1 - chances[place]) / 3)
+        row[label] = chances[place]
+        passed = familiar is None or bool(familiar[place])
+        labels = calibration.prediction_set(row, 0.95)
+        items.append(
+            Prediction(
+                label=LABELS[label],
+                confidence=float(chances[place]),
+                probabilities=dict(zip(LABELS, row.tolist(), strict=True)),
+                prediction_set=labels,
+                coverage=0.95,
+                familiar=passed,
+                familiarity=1.0 if familiarity is None else float(familiarity[place]),
+                reasons=(),
+                verdict=calibration.verdict(passed, labels),
+            )
+        )
+    return Predictions(tuple(items), calibration)
 
 
 def test_a_model_as_sure_as_right_lies_within_what_a_perfect_one_shows() -> None:
     rng = np.random.default_rng(0)
     chance = rng.uniform(0.4, 1.0, 2000)
     truth = np.where(rng.random(2000) < chance, 0, 1)
-    result = reliability(said([0] * 2000, chance.tolist()), truth, None)
+    result = reliability(predicted([0] * 2000, chance.tolist()), truth, None)
     assert result["ece"]["value"] < result["ece_perfect"]["high"] * 1.2
     assert sum(row["n"] for row in result["bins"]) == 2000
     for row in result["bins"]:
         assert row["low_edge"] <= row["confidence"] <= row["high_edge"] + 1e-6
-    boastful = reliability(said([0] * 2000, 0.99), truth, None)
+    boastful = reliability(predicted([0] * 2000, 0.99), truth, None)
     assert boastful["ece"]["low"] > boastful["ece_perfect"]["high"]
 
 
 def test_coverage_is_measured_for_all_and_for_each_class() -> None:
     truth = np.array([0, 0, 1, 3])
-    table = coverage_table(said([0, 0, 0, 3]), truth, ["a", "a", "b", "c"])
+    table = coverage_table(predicted([0, 0, 0, 3]), truth, ["a", "a", "b", "c"])
     assert set(table) == {"0.90", "0.95", "0.99"}
     row = table["0.95"]
     assert row["all"]["coverage"]["value"] == 0.75 and row["all"]["size"]["value"] == 1.0
     assert row["meningioma"]["coverage"]["value"] == 0.0
     assert row["all"]["groups"] == 3 and "notumor" not in row
-    wide = coverage_table(said([0, 0, 0, 3], calibration=EVERYTHING), truth, None)
+    wide = coverage_table(predicted([0, 0, 0, 3], calibration=EVERYTHING), truth, None)
     assert wide["0.95"]["all"]["coverage"]["value"] == 1.0
     assert wide["0.95"]["all"]["size"]["value"] == 4.0
 
@@ -62,12 +84,12 @@ def test_coverage_is_measured_for_all_and_for_each_class() -> None:
 def test_confident_needs_a_familiar_slice_and_a_set_of_one() -> None:
     familiar = np.array([True, False, True])
     truth = np.array([0, 1, 2])
-    result = verdicts(said([0, 1, 0], familiar=familiar), truth, None)
+    result = verdicts(predicted([0, 1, 0], familiar=familiar), truth, None)
     assert result["confident"]["value"] == pytest.approx(2 / 3, abs=1e-5)
     assert result["unfamiliar"]["value"] == pytest.approx(1 / 3, abs=1e-5)
     assert result["accuracy_of_confident"]["value"] == 0.5
     assert result["accuracy_of_confident"]["n"] == 2
-    nobody = verdicts(said([0, 1, 0], calibration=EVERYTHING), truth, None)
+    nobody = verdicts(predicted([0, 1, 0], calibration=EVERYTHING), truth, None)
     assert nobody["confident"]["value"] == 0.0
     assert nobody["accuracy_of_confident"] == {
         "n": 0, "groups": None, "value": None, "low": None, "high": None,
@@ -76,10 +98,10 @@ def test_confident_needs_a_familiar_slice_and_a_set_of_one() -> None:
 
 def test_selective_prediction_answers_the_surest_first() -> None:
     truth = np.zeros(10, dtype=np.int64)
-    rows = selective(said([0] * 5 + [1] * 5, [0.9] * 5 + [0.6] * 5), truth, None)
+    rows = selective(predicted([0] * 5 + [1] * 5, [0.9] * 5 + [0.6] * 5), truth, None)
     assert rows[0]["share"] == 1.0 and rows[0]["accuracy"]["value"] == 0.5
     assert rows[-1]["share"] == 0.5 and rows[-1]["accuracy"]["value"] == 1.0
-    stranger = said([0] * 10, [0.99] * 5 + [0.5] * 5, familiar=np.arange(10) >= 5)
+    stranger = predicted([0] * 10, [0.99] * 5 + [0.5] * 5, familiar=np.arange(10) >= 5)
     rows = selective(stranger, np.array([1] * 5 + [0] * 5), None)
     assert rows[-1]["accuracy"]["value"] == 1.0  # what is unfamiliar comes last, however sure
 
@@ -111,7 +133,7 @@ def test_contrast_tumours_are_compared_with_plain_normals() -> None:
          ("notumor", "t2"), ("other_lesion", "t2"), ("glioma", "t1cplus")]
     )  # fmt: skip
     called = [0, 2, 2, 2, 0, 0, 0]
-    result = measure_external(said(called), data, None)
+    result = evaluate_external(predicted(called), data, None)
     assert "development" in result["protocol"]
     contrast = result["weightings"]["t1 contrast"]
     assert contrast["n"] == 4
@@ -127,7 +149,7 @@ def test_contrast_tumours_are_compared_with_plain_normals() -> None:
 
 def test_an_unsure_miss_is_not_a_confident_one() -> None:
     data = external_set([("glioma", "t1cplus"), ("notumor", "t1")])
-    result = measure_external(said([2, 2], calibration=EVERYTHING), data, None)
+    result = evaluate_external(predicted([2, 2], calibration=EVERYTHING), data, None)
     row = result["weightings"]["t1 contrast"]
     assert row["tumour_called_notumor"]["value"] == 1.0
     assert row["tumour_confidently_notumor"]["value"] == 0.0
@@ -136,10 +158,10 @@ def test_an_unsure_miss_is_not_a_confident_one() -> None:
 
 def test_refusal_is_told_by_kind_and_against_the_test_slices() -> None:
     names = ["photo-001.jpg", "photo-002.jpg", "head-ct-001.jpg"]
-    strangers = said([0, 0, 0], familiar=np.array([False, False, True]),
+    outliers = predicted([0, 0, 0], familiar=np.array([False, False, True]),
                      familiarity=np.array([0.0, 0.1, 0.6]))  # fmt: skip
-    test = said([0, 1], familiarity=np.array([0.5, 0.9]))
-    result = measure_refusal(strangers, names, test, ["a", "b"])
+    test = predicted([0, 1], familiarity=np.array([0.5, 0.9]))
+    result = evaluate_refusal(outliers, names, test, ["a", "b"])
     assert result["refused"]["value"] == pytest.approx(2 / 3, abs=1e-5)
     assert result["refused_by_kind"]["photo"]["value"] == 1.0
     assert result["refused_by_kind"]["head-ct"]["value"] == 0.0

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from brain_cnn.errors import BundleError, SettingsError
-from brain_cnn.inference.bundle import NCNN_NAMES, load_bundle, write_bundle_json
+from brain_cnn.inference.bundle import NCNN_NAMES, BundleOrigin, load_bundle, write_bundle_json
 from brain_cnn.inference.classifier import load_classifier
 from brain_cnn.inference.engines import make_engine
 from brain_cnn.labels import LABELS
@@ -42,9 +42,7 @@ def test_fingerprint_is_of_all_that_an_answer_depends_on(folder, name):
     before = load_bundle(folder)
     with (folder / name).open("ab") as file:
         file.write(b" ")
-    write_bundle_json(
-        folder, **load_bundle_info(folder), files=FILES, training={}, data={}, versions={}
-    )
+    write_bundle_json(folder, **load_bundle_info(folder), files=FILES, origin=BundleOrigin())
     after = load_bundle(folder)
     assert after.fingerprint != before.fingerprint
     assert (after.sha256 != before.sha256) == (name == "brain_cnn.onnx")
@@ -132,9 +130,7 @@ def test_writing_an_incomplete_bundle_is_refused(folder):
             version="0",
             input_size=160,
             files=["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"],
-            training={},
-            data={},
-            versions={},
+            origin=BundleOrigin(),
         )
     assert not (folder / "bundle.json").exists()
 
@@ -143,7 +139,7 @@ def test_network_that_cannot_run_is_said(folder):
     (folder / "brain_cnn.onnx").write_bytes(b"not a network")
     files = ["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"]
     info = load_bundle_info(folder)
-    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    write_bundle_json(folder, **info, files=files, origin=BundleOrigin())
     with pytest.raises(BundleError, match="ONNX Runtime cannot run"):
         make_engine(load_bundle(folder), "onnx", 1)
 
@@ -153,7 +149,7 @@ def test_bundle_without_a_network_for_ncnn_names_the_engine_that_goes(folder):
         (folder / name).unlink()
     info = load_bundle_info(folder)
     files = ["brain_cnn.onnx", "brain_cnn.keras", "calibration.json"]
-    write_bundle_json(folder, **info, files=files, training={}, data={}, versions={})
+    write_bundle_json(folder, **info, files=files, origin=BundleOrigin())
     bundle = load_bundle(folder)
     with pytest.raises(BundleError, match="'onnx'"):
         make_engine(bundle, "ncnn", 1)
@@ -185,7 +181,7 @@ def test_network_that_ncnn_cannot_use_is_said(folder, damage, said):
     graph, _ = NCNN_NAMES
     (folder / graph).write_text(damage((folder / graph).read_text()))
     info = load_bundle_info(folder)
-    write_bundle_json(folder, **info, files=FILES, training={}, data={}, versions={})
+    write_bundle_json(folder, **info, files=FILES, origin=BundleOrigin())
     with pytest.raises(BundleError, match=said):
         make_engine(load_bundle(folder), "ncnn", 1)
 

@@ -14,6 +14,15 @@ from brain_cnn.inference.calibration import (
     softmax,
 )
 from brain_cnn.labels import LABELS
+from brain_cnn.ood.gate import Check
+
+
+def ask_gate(
+    calibration: Calibration, features: np.ndarray, tensors: np.ndarray
+) -> tuple[np.ndarray, list[tuple[Check, ...]]]:
+    """Return familiarity (N,) and the checks of N slices."""
+    result = calibration.check(features, tensors)
+    return result.familiarity, result.checks
 
 
 def _overconfident(count: int, seed: int, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +32,14 @@ def _overconfident(count: int, seed: int, factor: float = 3.0) -> tuple[np.ndarr
     odds = softmax(true_logits)
     labels = (odds.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
     return true_logits * factor, labels
+
+
+def test_probabilities_are_float64_whatever_the_network_computes_in() -> None:
+    single = np.array([[0.1, 12.5, -3.0, 4.0], [7.0, 7.0, 7.0, 6.9]], np.float32)
+    probabilities = softmax(single)
+    assert probabilities.dtype == np.float64
+    assert np.array_equal(probabilities, softmax(single.astype(np.float64)))
+    assert np.abs(probabilities.sum(axis=1) - 1.0).max() < 1e-15
 
 
 def test_temperature_undoes_overconfidence() -> None:
@@ -75,12 +92,12 @@ def _busy(count: int) -> np.ndarray:
     return np.random.default_rng(7).random((count, 8, 8, 1)).astype(np.float32)
 
 
-def test_the_gate_passes_its_own_kind_and_refuses_strangers() -> None:
+def test_the_gate_passes_its_own_kind_and_refuses_outliers() -> None:
     calibration, val = _with_gate()
-    score, reasons = calibration.familiarity(val, _busy(len(val)))
+    score, reasons = ask_gate(calibration, val, _busy(len(val)))
     failed = np.array([any(check["failed"] for check in checks) for checks in reasons])
     assert failed.mean() <= 0.02 + 1e-9
-    strange_score, strange = calibration.familiarity(val + 30.0, _busy(len(val)))
+    strange_score, strange = ask_gate(calibration, val + 30.0, _busy(len(val)))
     assert all(any(check["failed"] for check in checks) for checks in strange)
     assert strange_score.max() < score[~failed].min()
     assert (score >= 0).all() and (score <= 1).all()
@@ -89,14 +106,14 @@ def test_the_gate_passes_its_own_kind_and_refuses_strangers() -> None:
 def test_the_gate_fails_closed() -> None:
     calibration, val = _with_gate()
     broken = np.full((1, val.shape[1]), np.nan)
-    score, reasons = calibration.familiarity(broken, _busy(1))
+    score, reasons = ask_gate(calibration, broken, _busy(1))
     assert score[0] == 0.0
     assert reasons[0][0]["failed"]
 
 
 def test_an_empty_picture_is_refused_and_says_so() -> None:
     calibration, val = _with_gate()
-    score, reasons = calibration.familiarity(val[:1], np.zeros((1, 8, 8, 1), np.float32))
+    score, reasons = ask_gate(calibration, val[:1], np.zeros((1, 8, 8, 1), np.float32))
     assert score[0] == 0.0
     assert any(check["check"] == "contrast" and check["failed"] for check in reasons[0])
 
@@ -107,8 +124,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     loaded = Calibration.load(tmp_path)
     assert loaded.temperature == calibration.temperature
     assert loaded.set_thresholds == calibration.set_thresholds
-    before, _ = calibration.familiarity(val, _busy(len(val)))
-    after, _ = loaded.familiarity(val, _busy(len(val)))
+    before, _ = ask_gate(calibration, val, _busy(len(val)))
+    after, _ = ask_gate(loaded, val, _busy(len(val)))
     assert np.allclose(before, after, atol=1e-4)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from realdata import REAL_DATA, needs_real_data
 
-from brain_cnn.dataset.labelled import judge
 from brain_cnn.evaluation.metrics import PUBLISHED_REFERENCE
 from brain_cnn.evaluation.predictions import evaluate_file, read_predictions
 from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.inference.engines import ENGINES, make_engine
+from brain_cnn.inference.predictor import Predictor
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "brain_cnn"
@@ -48,7 +48,8 @@ def protocol(bundle):
         chosen = [records[i] for i in getattr(split, name)]
         images, unreadable = load_images(root, chosen, 2)
         assert unreadable == []
-        parts[name] = (chosen, images, judge(engine, bundle.calibration, images, bundle.input_size))
+        output = Predictor(engine.run, bundle.input_size).predict_slices(images)
+        parts[name] = (chosen, images, output)
     return root, parts
 
 
@@ -154,16 +155,17 @@ def test_gradcam_example_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @needs_real_data
-def test_shipped_bundle_gives_the_published_protocol_numbers(metrics, protocol):
-    records, _, judged = protocol[1]["test"]
+def test_shipped_bundle_gives_the_published_protocol_numbers(bundle, metrics, protocol):
+    records, _, output = protocol[1]["test"]
+    probabilities = bundle.calibration.probabilities(output.logits)
     published = read_predictions(SHIPPED / metrics["protocol"]["predictions"]["ours"])
     row = {path: i for i, path in enumerate(published.paths)}
     assert set(row) == {r.path for r in records}
     order = [row[r.path] for r in records]
-    difference = np.abs(judged.probabilities - published.probabilities[order])
+    difference = np.abs(probabilities - published.probabilities[order])
     assert difference.max() < 1e-3
     truth = np.array([label_index(r.label) for r in records])
-    accuracy = (judged.probabilities.argmax(axis=1) == truth).mean()
+    accuracy = (probabilities.argmax(axis=1) == truth).mean()
     assert accuracy == pytest.approx(metrics["protocol"]["ours"]["accuracy"]["value"], abs=1e-6)
 
 
@@ -199,10 +201,10 @@ def test_served_heatmap_equals_gradcam_on_the_shipped_model(bundle, protocol):
 
 @needs_real_data
 def test_correctly_classified_tumours_hardly_ever_have_an_empty_map(protocol):
-    records, _, judged = protocol[1]["val"]
-    called = judged.probabilities.argmax(axis=1)
+    records, _, output = protocol[1]["val"]
+    called = output.logits.argmax(axis=1)
     empty = [
-        judged.class_maps[i, ..., called[i]].max() <= 0
+        output.class_maps[i, ..., called[i]].max() <= 0
         for i, record in enumerate(records)
         if record.label != NOTUMOR and LABELS[called[i]] == record.label
     ]
@@ -213,8 +215,11 @@ def test_correctly_classified_tumours_hardly_ever_have_an_empty_map(protocol):
 @needs_real_data
 @pytest.mark.parametrize("name", ENGINES[1:])
 def test_every_engine_says_the_same(bundle, protocol, name):
-    _, images, judged = protocol[1]["val"]
+    _, images, output = protocol[1]["val"]
     few = slice(None, None, max(1, len(images) // 32))
     engine = make_engine(bundle, name)
-    other = judge(engine, bundle.calibration, images[few], bundle.input_size)
-    assert np.abs(other.probabilities - judged.probabilities[few]).max() < 1e-3
+    other = Predictor(engine.run, bundle.input_size).predict_slices(images[few])
+    probabilities, others = (
+        bundle.calibration.probabilities(logits) for logits in (output.logits[few], other.logits)
+    )
+    assert np.abs(others - probabilities).max() < 1e-3

@@ -1,4 +1,4 @@
-"""The shipped gate on real pictures: strangers are refused, heads are not, and 'confident' holds.
+"""The shipped gate on real pictures: outliers are refused, heads are not, and 'confident' holds.
 
 The limits lie below what was measured, so that another training may move a little.
 """
@@ -9,8 +9,8 @@ from realdata import REAL_DATA, needs_real_data
 
 from brain_cnn.dataset.labelled import load_labelled, true_labels
 from brain_cnn.evaluation.external import read_external, read_pictures
+from brain_cnn.evaluation.models import ServedModel
 from brain_cnn.inference.classifier import load_classifier
-from brain_cnn.inference.predictor import BundleJudge
 from brain_cnn.labels import NOTUMOR
 from brain_cnn.scan.types import Slice
 
@@ -18,40 +18,40 @@ pytestmark = needs_real_data
 
 
 @pytest.fixture(scope="module")
-def judge():
+def model():
     classifier = load_classifier()
-    if classifier.bundle.calibration.looks is None:
-        pytest.skip("this bundle was calibrated before its gate saw strangers: calibrate it again")
-    return BundleJudge(classifier)
+    if classifier.bundle.calibration.appearance is None:
+        pytest.skip("this bundle was calibrated before its gate saw outliers: calibrate it again")
+    return ServedModel(classifier)
 
 
 @pytest.fixture(scope="module")
-def val(judge):
+def val(model):
     data = load_labelled(
         str(REAL_DATA / "brain-tumor-mri.zip"), "protocol", REAL_DATA / "provenance.csv"
     )
     chosen = data.split.val
-    return judge.say([Slice(data.images[i]) for i in chosen]), true_labels(data, chosen)
+    return model.predict([Slice(data.images[i]) for i in chosen]), true_labels(data, chosen)
 
 
 @pytest.fixture(scope="module")
-def strangers(judge):
+def outliers(model):
     named = list(read_pictures(REAL_DATA / "not-brain-mri-dev.zip"))
     kinds = np.array([name.rsplit("/", 1)[-1].rsplit("-", 1)[0] for name, _ in named])
-    return judge.say([one for _, one in named]), kinds
+    return model.predict([one for _, one in named]), kinds
 
 
-def test_strangers_are_refused(strangers):
-    said, kinds = strangers
+def test_outliers_are_refused(outliers):
+    said, kinds = outliers
     assert (~said.familiar).mean() >= 0.90
     for kind in np.unique(kinds):
         assert (~said.familiar[kinds == kind]).mean() >= 0.70, kind
 
 
-def test_val_slices_pass_and_the_familiarity_tells_them_from_strangers(val, strangers):
+def test_val_slices_pass_and_the_familiarity_tells_them_from_outliers(val, outliers):
     from sklearn.metrics import roc_auc_score
 
-    heads, other = val[0], strangers[0]
+    heads, other = val[0], outliers[0]
     assert heads.familiar.mean() >= 0.975
     truth = np.repeat([1, 0], [len(heads.familiar), len(other.familiar)])
     score = roc_auc_score(truth, np.concatenate([heads.familiarity, other.familiarity]))
@@ -65,10 +65,10 @@ def test_confident_val_slices_are_many_and_right(val):
     assert (said.called() == truth)[confident].mean() >= 0.98
 
 
-def test_no_tumour_of_another_scanner_is_called_none_with_confidence(judge):
+def test_no_tumour_of_another_scanner_is_called_none_with_confidence(model):
     data = read_external(REAL_DATA / "external-dev.zip")
     tumour = [i for i, kind in enumerate(data.labels) if kind in ("glioma", "meningioma")]
-    said = judge.say([data.slices[i] for i in tumour[::2]])
+    said = model.predict([data.slices[i] for i in tumour[::2]])
     missed = said.confident() & np.array(
         [said.calibration.prediction_set(row)[0] == NOTUMOR for row in said.probabilities]
     )

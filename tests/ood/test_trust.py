@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from brain_cnn.dataset.batches import PreparedData, crop_mask
-from brain_cnn.inference.calibration import Calibration, Familiarity
+from brain_cnn.inference.calibration import Calibration
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
+from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.ood.trust import Trust, trust_inputs
 from brain_cnn.phantoms import draw_phantom_with_mask
 from brain_cnn.preprocess import prepare
@@ -120,7 +121,7 @@ def test_the_source_is_learned_from_the_looks() -> None:
 
 
 def test_a_saved_trust_is_the_one_that_is_loaded(tmp_path) -> None:
-    gate = Familiarity(np.zeros((4, 2)), np.eye(2), LEVELS, 1.0)
+    gate = FeatureGate(np.zeros((4, 2)), np.eye(2), LEVELS, 1.0)
     dataclasses.replace(CAREFUL, gate=gate).save(tmp_path)
     loaded = Calibration.load(tmp_path).trust
     assert loaded is not None and loaded.limit == 0.7

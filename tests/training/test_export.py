@@ -1,4 +1,4 @@
-"""A bundle is not written when an engine says something else than the model."""
+"""A bundle is not written when an engine gives something else than the model."""
 
 import numpy as np
 import pytest

@@ -13,11 +13,7 @@ from brain_cnn.dataset.splits import Split
 from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.training.fit_calibration import (
-    CONFIDENT_SHARE,
-    refit_calibration,
-    train_and_val_only,
-)
+from brain_cnn.training.fit_calibration import CONFIDENT_SHARE, refit_calibration
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +25,10 @@ def drawn():
     split = Split("grouped", places[:36], places[36:48], places[48:], places, False, "drawn")
     data = LabelledData(records, [head for head, _ in heads], split)
     return data, [mask for _, mask in heads]
+
+
+def train_and_val_only(data):
+    return data.subset(np.concatenate([data.split.train, data.split.val]))
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,8 @@ def refitted(drawn, classifier, tmp_path_factory):
 
 def test_only_train_and_val_are_looked_at(drawn):
     data = train_and_val_only(drawn[0])
+    with pytest.raises(IndexError):
+        data.images[48]
     assert len(data.records) == len(data.images) == len(data.split.groups) == 48
     assert len(data.split.test) == 0
     assert data.records[data.split.val[0]].path == drawn[0].records[36].path
@@ -56,20 +58,20 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
     loaded = load_bundle(folder)
     assert loaded.sha256 == classifier.bundle.sha256
     assert loaded.calibration.temperature == fitted.temperature
-    assert loaded.calibration.looks is not None and loaded.calibration.trust is not None
+    assert loaded.calibration.appearance is not None and loaded.calibration.trust is not None
     old = json.loads((classifier.bundle.path / "bundle.json").read_text())
     assert loaded.info["training"] == old["training"]
 
 
 def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
+    from brain_cnn.evaluation.models import ServedModel
     from brain_cnn.inference.classifier import Classifier
     from brain_cnn.inference.engines import make_engine
-    from brain_cnn.inference.predictor import BundleJudge
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])
-    judge = BundleJudge(Classifier(bundle, make_engine(bundle, threads=1)))
-    said = judge.say([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
+    model = ServedModel(Classifier(bundle, make_engine(bundle, threads=1)))
+    said = model.predict([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
     assert said.confident().mean() <= CONFIDENT_SHARE + 1 / 12
     assert said.familiar.mean() >= 0.9
     assert ((said.trust >= 0) & (said.trust <= 1)).all()

@@ -7,7 +7,7 @@ import pytest
 
 from brain_cnn.dataset.batches import PreparedData, draw_epoch
 from brain_cnn.errors import SettingsError
-from brain_cnn.training.mixing import Mixture, Part, build_mixture, pick, real_alone
+from brain_cnn.training.mixing import Mixture, Part, build_mixture, pick
 from brain_cnn.training.settings import TrainSettings
 
 
@@ -27,18 +27,12 @@ def test_shares_of_an_epoch(data):
     assert (order >= 30).sum() >= 40
 
 
-def test_real_slices_alone_are_drawn_as_before(data):
-    settings = TrainSettings()
-    train = np.arange(24)
-    drawn = real_alone(data, train, settings).draw(50, np.random.default_rng(3))
-    same = draw_epoch(data, train, 50, settings.balance, np.random.default_rng(3))
-    assert np.array_equal(drawn, same)
-
-
 def test_no_shares_need_no_files(data, tmp_path):
     mixture = build_mixture(data, np.arange(24), TrainSettings(), None, None, tmp_path)
     assert mixture.data is data
-    assert len(mixture.parts) == 1
+    drawn = mixture.draw(50, np.random.default_rng(3))
+    same = draw_epoch(data, np.arange(24), 50, 0.6, np.random.default_rng(3))
+    assert np.array_equal(drawn, same)
 
 
 @pytest.mark.parametrize(

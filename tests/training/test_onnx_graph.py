@@ -1,4 +1,4 @@
-"""The tidied graph says exactly what the exported one says, with fewer nodes."""
+"""The tidied graph gives exactly what the exported one gives, with fewer nodes."""
 
 import numpy as np
 import onnx

@@ -1,7 +1,7 @@
 """Promises of the training run: it learns, repeats, resumes, and survives Ctrl-C."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,14 @@ from brain_cnn.dataset.batches import PreparedData, prepare_all
 from brain_cnn.errors import SettingsError
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
+from brain_cnn.training.checkpoint import Checkpoint
 from brain_cnn.training.losses import guidance_loss
 from brain_cnn.training.network import forget_notumor
+from brain_cnn.training.optimisation import build, learning_rate, make_repeatable
 from brain_cnn.training.run_folder import RunFolder
-from brain_cnn.training.settings import BASELINE, TrainSettings
-from brain_cnn.training.trainer import (
-    build,
-    fit,
-    learning_rate,
-    make_repeatable,
-    predict_outputs,
-)
+from brain_cnn.training.settings import BASELINE, TrainSettings, with_changes
+from brain_cnn.training.trainer import fit
+from brain_cnn.training.validation import predict_prepared
 
 SETTINGS = TrainSettings(epochs=4, epoch_images=64, size=64, small_size=48, batch=16, patience=9)
 
@@ -45,7 +42,7 @@ def _parts(data: PreparedData) -> tuple[np.ndarray, np.ndarray]:
 def _run(data: PreparedData, folder: Path, **more: Any) -> tuple[list[dict[str, Any]], Any]:
     make_repeatable(0)
     model = fit(data, *_parts(data), SETTINGS, RunFolder(folder), **more)
-    return RunFolder(folder).rows(), predict_outputs(model, data.images, 64)["logits"]
+    return RunFolder(folder).rows(), predict_prepared(model, data.images, 64).logits
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +101,11 @@ def test_the_run_folder_holds_what_a_person_looks_for(whole: Any) -> None:
     ):
         assert (folder / name).stat().st_size > 0
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    assert not list(folder.glob("*.part"))
-    assert json.loads((folder / "state.json").read_text())["epoch"] == 3
+    assert not list(folder.glob("*part*"))
+    checkpoint = Checkpoint.load(folder)
+    assert checkpoint is not None and checkpoint.epoch == 3
+    saved = json.loads((folder / "settings.json").read_text())
+    assert saved == json.loads(json.dumps(asdict(SETTINGS))) == checkpoint.settings
 
 
 def test_the_averaged_weights_are_what_is_saved(data: PreparedData, whole: Any) -> None:
@@ -113,7 +113,7 @@ def test_the_averaged_weights_are_what_is_saved(data: PreparedData, whole: Any) 
     folder, rows, _ = whole
     _, val = _parts(data)
     model = keras.models.load_model(folder / "last.keras")
-    logits = predict_outputs(model, data.images[val], 64)["logits"]
+    logits = predict_prepared(model, data.images[val], 64).logits
     accuracy = (logits.argmax(axis=1) == data.labels[val]).mean()
     assert float(rows[-1]["val_accuracy"]) == pytest.approx(accuracy)
 
@@ -172,11 +172,35 @@ def test_guidance_wants_notumor_on_all_that_is_healthy_and_nowhere_else() -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [{"size": 100}, {"small_size": 16}, {"epochs": 0}, {"batch": 0}, {"arch": "resnet"}]
-)
+    "change",
+    [
+        {"size": 100}, {"small_size": 16}, {"epochs": 0}, {"batch": 0}, {"arch": "resnet"},
+        {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"ema_decay": 1.0},
+        {"dropout": 1.5}, {"balance": -0.5}, {"weight_decay": -0.1}, {"seed": -1},
+    ],
+)  # fmt: skip
 def test_a_setting_out_of_range_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=str(next(iter(change.values())))):
         TrainSettings(**change)
+
+
+@pytest.mark.parametrize("change", ["augment.flip=1.5", "augment.rotation_degrees=-3"])
+def test_an_augmentation_out_of_range_is_named(change: str) -> None:
+    name, _, value = change.partition("=")
+    with pytest.raises(SettingsError, match=rf"{name} is {value}"):
+        with_changes(TrainSettings(), [change])
+
+
+def test_every_setting_is_printed_at_the_start_of_a_training(
+    data: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = replace(BASELINE, epochs=1, epoch_images=16, size=64)
+    fit(data, *_parts(data), few, RunFolder(tmp_path))
+    printed = " ".join(capsys.readouterr().out.split())
+    saved = json.loads((tmp_path / "settings.json").read_text())
+    augment = {f"augment.{name}": value for name, value in saved.pop("augment").items()}
+    for name, value in (saved | augment).items():
+        assert f"{name}={value}" in printed
 
 
 def test_what_an_earlier_network_knew_of_notumor_can_be_forgotten() -> None:
@@ -222,7 +246,9 @@ def test_the_network_started_from_keeps_its_share_of_the_result(
     few = replace(SETTINGS, epochs=1, small_share=0.0, keep="last", start_share=0.25)
     run = RunFolder(tmp_path / "run")
     mixed = fit(data, everything, everything, few, run, start=start)
-    learned = run.load_best([])
+    checkpoint = run.load()
+    assert checkpoint is not None and checkpoint.best is not None
+    learned = checkpoint.best.weights
     moved = 0.0
     for first, last, weight in zip(start.get_weights(), learned, mixed.get_weights(), strict=True):
         np.testing.assert_allclose(weight, 0.25 * first + 0.75 * last, atol=1e-6)

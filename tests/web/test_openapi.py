@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from scanfiles import dicom
 
 from brain_cnn.labels import LABELS
-from brain_cnn.web.views.openapi import OPERATIONS, api_rules
+from brain_cnn.web.presenters.openapi_document import OPERATIONS, api_rules
 
 
 @pytest.fixture

@@ -99,9 +99,9 @@ def test_slot_is_held_while_slices_are_judged_and_free_when_the_answer_is_made(
 def test_who_leaves_stops_the_work_and_frees_the_slot(confident, phantom, monkeypatch):
     client = client_of(confident)
     batches = []
-    real = Classifier._judge
+    real = Classifier._predict
     monkeypatch.setattr(
-        Classifier, "_judge", lambda self, *args: batches.append(1) or real(self, *args)
+        Classifier, "_predict", lambda self, *args: batches.append(1) or real(self, *args)
     )
     response = upload(
         client, volume_of(phantom[::2, ::2], 400), url="/view", headers=ACCEPT, buffered=False

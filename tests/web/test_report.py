@@ -11,8 +11,8 @@ from scanfiles import SECRETS, dicom
 
 from brain_cnn.labels import DISCLAIMER, DISPLAY_NAMES, LABELS
 from brain_cnn.phantoms import draw_phantom
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
-from brain_cnn.web.views.report import report_content
+from brain_cnn.render.words import SHORT_NAMES
+from brain_cnn.web.presenters.report_content import report_content
 
 NAME = "Doe^Jane 1970-01-01.png"
 

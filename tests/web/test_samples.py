@@ -11,7 +11,7 @@ from conftest import ROOT
 from PIL import Image
 
 from brain_cnn.scan import read_scan
-from brain_cnn.web.views.samples import SAMPLES, sample_png
+from brain_cnn.web.samples import SAMPLES, sample_png
 from scripts import make_samples
 
 NAMES = [sample.name for sample in SAMPLES]

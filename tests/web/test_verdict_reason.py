@@ -31,7 +31,7 @@ NOT_SURE = "so it stays uncertain"
 def with_limit(classifier, limit):
     """Return the shipped model whose sets hold one label, that lets all pass, with this limit."""
     calibration = classifier.bundle.calibration
-    looks = dataclasses.replace(calibration.looks, limits=calibration.looks.limits + 1e9)
+    looks = dataclasses.replace(calibration.appearance, limits=calibration.appearance.limits + 1e9)
     gate = dataclasses.replace(calibration.gate, limit=1e9)
     bundle = dataclasses.replace(
         classifier.bundle,
@@ -39,7 +39,7 @@ def with_limit(classifier, limit):
             calibration,
             set_thresholds=dict.fromkeys(calibration.set_thresholds, 0.0),
             gate=gate,
-            looks=looks,
+            appearance=looks,
             trust=dataclasses.replace(calibration.trust, limit=limit),
         ),
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render.location import evidence_place
-from brain_cnn.web.views.pages import percent
+from brain_cnn.render.words import percent
 
 
 def view(client, *files, **options):
@@ -96,7 +96,7 @@ def test_place_of_the_evidence_is_told_in_words(confident):
 
 
 def test_measured_errors_of_the_class_stand_beside_the_answer(classifier, client):
-    from brain_cnn.web.views.samples import sample_png
+    from brain_cnn.web.samples import sample_png
 
     for name in ("drawn-glioma", "drawn-meningioma", "mni152"):
         diagnosis = classifier.classify(sample_png(name))

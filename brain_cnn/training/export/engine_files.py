@@ -1,4 +1,4 @@
-"""Keras model -> the files of the other engines, and the proof that all say the same."""
+"""Keras model -> the files of the other engines, and the proof that all give the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export_all(model: keras.Model, folder: Path, tensors: NDArray[np.float32]) -
         model: as `export_onnx`. tensors: as `verify_onnx`.
 
     Raises:
-        BundleError: an engine says something else than the model.
+        BundleError: an engine gives something else than the model.
     """
     graph, weights = (folder / name for name in NCNN_NAMES)
     model.save(folder / KERAS_NAME)

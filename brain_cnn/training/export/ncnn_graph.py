@@ -91,7 +91,7 @@ class _Graph:
         self.store(scale * direction / sharp, bias)
 
     def convolved(self, number: int, x: str, relu: bool = True) -> str:
-        """Add a convolution with what follows it: batch normalisation, and ReLU if asked."""
+        """Add a convolution with what follows it: batch normalisation, and ReLU where wanted."""
         layer = self.model.get_layer(f"conv2d_{number}")
         norm = self.model.get_layer(f"batch_normalization_{number}")
         gamma, beta, mean, variance = norm.get_weights()

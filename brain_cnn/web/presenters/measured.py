@@ -12,7 +12,7 @@ from flask import current_app
 
 from brain_cnn.inference.bundle import Bundle
 from brain_cnn.labels import LABELS
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
+from brain_cnn.render.words import SHORT_NAMES
 from brain_cnn.web.uploads import classifier
 
 EXTENSION = "brain_cnn.measured"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from brain_cnn.labels import LABELS
+from brain_cnn.render.words import SHORT_NAMES
 from brain_cnn.web.presenters.measured import part
 from brain_cnn.web.presenters.model_section import (
     Cell,
@@ -22,7 +23,6 @@ from brain_cnn.web.presenters.model_section import (
     share,
     size,
 )
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
 
 
 def four_numbers(metrics: Metrics) -> Section | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from brain_cnn.labels import LABELS
+from brain_cnn.render.words import SHORT_NAMES
 from brain_cnn.web.presenters.measured import number_words, part
 from brain_cnn.web.presenters.model_section import (
     NOTHING,
@@ -21,7 +22,6 @@ from brain_cnn.web.presenters.model_section import (
     share,
     size,
 )
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
 
 
 def sureness(metrics: Metrics) -> Section | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain_cnn.errors import ScanError
-from brain_cnn.inference.classifier import Classifier, Progress, SeriesAnswer
+from brain_cnn.inference.answer import Answer
+from brain_cnn.inference.classifier import Classifier, Progress
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.scan import Scan
@@ -35,7 +35,7 @@ class ServedClassifier(Classifier):
         force: bool = False,
         plane: str = "axial",
         progress: Progress | None = None,
-    ) -> tuple[list[SeriesAnswer], dict[int, ScanError]]:
+    ) -> Answer:
         """As the base; raises `Busy` too."""
         _take_slot()
         return super().classify_together(files, force=force, plane=plane, progress=progress)

@@ -9,18 +9,23 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from flask import has_request_context, request
-
-if TYPE_CHECKING:
-    from brain_cnn.web.runtime.queue import Slot
 
 _KEY = "brain_cnn.trace"
 HEADER = "X-Request-ID"
 
 # What a proxy or a caller may call a request: nothing that could break a log or a header.
 _SAFE_ID = re.compile(r"[A-Za-z0-9._=-]{1,64}")
+
+
+class Slot(Protocol):
+    """The right to use the engine, as `queue` gives it."""
+
+    def leave(self) -> None:
+        """Give it back; may be called twice."""
+        ...
 
 
 class Trace:

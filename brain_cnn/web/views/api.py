@@ -9,25 +9,15 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from brain_cnn.errors import ScanError
-from brain_cnn.inference.classifier import SeriesAnswer
-from brain_cnn.inference.diagnosis import Diagnosis
-from brain_cnn.inference.study import StudyDiagnosis
-from brain_cnn.labels import DISCLAIMER, LABELS, NOTUMOR
+from brain_cnn.inference.answer import AnswerPart
+from brain_cnn.render.answer_json import HEATMAPS, part_json
 from brain_cnn.render.csv_table import csv_table
-from brain_cnn.render.overlay import overlay, png_data_uri
-from brain_cnn.render.study_json import (
-    said_json,
-    scan_json,
-    series_json,
-    slice_json,
-    study_json,
-)
+from brain_cnn.web.answer import answer_upload
 from brain_cnn.web.problems import problem_of, problem_response
-from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
+from brain_cnn.web.uploads import classifier, read_upload
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
-HEATMAPS = ("png", "raw")
 FORMATS = ("json", "csv")
 
 
@@ -39,29 +29,33 @@ def predict() -> Response:
     A file that cannot be judged has its problem object in its place; where it was the only
     one, the whole answer is that problem, with its status.
     """
-    _argument("heatmap", ("", *HEATMAPS))
-    kind = _argument("format", FORMATS)
-    options = reading_options()
-    files = uploaded_files()
+    heatmap = argument("heatmap", ("", *HEATMAPS))
+    kind = argument("format", FORMATS)
+    upload = read_upload()
     start = time.perf_counter()
-    answers, problems = classifier().classify_together(files, **options)
-    results = [
-        problem_of(problems[place]) if place in problems else file_json(answers, place)
-        for place in range(len(files))
-    ]
-    if len(results) == 1 and "status" in results[0]:
-        return problem_response(results[0])
+    answer = answer_upload(upload)
+    parts = [answer.of_file(place) for place in range(len(upload.files))]
+    if len(parts) == 1 and isinstance(parts[0], ScanError):
+        return problem_response(problem_of(parts[0]))
+    bundle = classifier().bundle
     if kind == "csv":
-        table = csv_table(answers, problems, classifier().bundle)
+        table = csv_table(answer.series, answer.problems, bundle)
         return Response(table, content_type="text/csv; charset=utf-8")
+
+    def result(part: AnswerPart | ScanError) -> dict[str, Any]:
+        if isinstance(part, ScanError):
+            return problem_of(part)
+        return part_json(part, bundle, heatmap)
+
+    results = [result(part) for part in parts]
     total = round((time.perf_counter() - start) * 1000, 2)
-    for result in results:
-        if "timing_ms" in result:
-            result["timing_ms"]["total"] = total  # of the request
+    for one in results:
+        if "timing_ms" in one:
+            one["timing_ms"]["total"] = total  # of the request
     return jsonify(results=results)
 
 
-def _argument(name: str, choices: tuple[str, ...]) -> str:
+def argument(name: str, choices: tuple[str, ...]) -> str:
     """Return the parameter `name` of the address; the first choice where it is not there.
 
     Raises:
@@ -72,59 +66,3 @@ def _argument(name: str, choices: tuple[str, ...]) -> str:
         named = ", ".join(choice for choice in choices if choice)
         raise BadRequest(f"{name} is {value[:40]!r}; it must be one of {named}.")
     return value
-
-
-def file_json(answers: list[SeriesAnswer], place: int) -> dict[str, Any]:
-    """Return the JSON object of one file: its slices, and the series that they belong to."""
-    own = [answer for answer in answers if place in answer.series.sources]
-    judged = [answer for answer in own if isinstance(answer.study, StudyDiagnosis)]
-    if not judged:
-        error = own[0].study
-        assert isinstance(error, ScanError)
-        return problem_of(error)
-    main = max(judged, key=lambda answer: len(answer.series.scan.slices))
-    study = main.study
-    assert isinstance(study, StudyDiagnosis)
-    slices = [d for d, s in zip(study.slices, main.series.sources, strict=True) if s == place]
-    if len(slices) == len(study.slices):
-        telling = study.most_telling
-    else:
-        telling = min(slices, key=lambda d: (not d.familiar, d.probabilities[NOTUMOR]))
-    result = diagnosis_json(telling)
-    result["forced"] = study.forced
-    result["scan"] = scan_json(main.series.scan)
-    result["study"] = study_json(study) if len(study.slices) > 1 else None
-    result["slices"] = [slice_json(d, study) for d in slices]
-    others = [answer for answer in own if answer is not main]
-    if others:
-        result["other_series"] = [series_json(answer) for answer in others]
-    return result
-
-
-def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return the JSON object of one diagnosis, as documented in the README."""
-    bundle = classifier().bundle
-    result: dict[str, Any] = {
-        **said_json(diagnosis),
-        "slice_index": diagnosis.slice_index,
-        "slice_count": diagnosis.slice_count,
-        "notes": list(diagnosis.notes),
-        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
-        "timing_ms": dict(diagnosis.timing_ms),
-        "disclaimer": DISCLAIMER,
-    }
-    heatmap = request.args.get("heatmap", "")
-    if heatmap == "png":
-        result["heatmap"] = {"label": diagnosis.label, "png": png_data_uri(overlay(diagnosis))}
-    elif heatmap == "raw":
-        top, left, side = diagnosis.prepared.box
-        result["heatmap"] = {
-            # Where the grid lies on the slice, in its pixels.
-            "box": {"top": top, "left": left, "side": side},
-            "shape": list(diagnosis.pixels.shape),
-            "grids": {
-                label: diagnosis.heat[..., place].round(4).tolist()
-                for place, label in enumerate(LABELS)
-            },
-        }
-    return result

@@ -13,13 +13,14 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from brain_cnn.explain.region_fill import fill_region, head_share, polygon_points, region_mask
+from brain_cnn.inference.answer import check_slice_index
 from brain_cnn.labels import DISCLAIMER, LABELS
+from brain_cnn.render.answer_json import model_json, said_json
 from brain_cnn.render.overlay import png_data_uri, view_size
-from brain_cnn.render.study_json import said_json
 from brain_cnn.scan import Slice
+from brain_cnn.web.answer import scan_of_upload
 from brain_cnn.web.runtime.queue import engine_slot
-from brain_cnn.web.selection import main_scan, series_index, slice_index, slice_of
-from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
+from brain_cnn.web.uploads import classifier, read_upload, series_index, slice_index
 
 blueprint = Blueprint("counterfactual", __name__, url_prefix="/api/v1")
 
@@ -50,13 +51,14 @@ def counterfactual() -> Response:
     Errors: 400 a malformed field; 422 a region outside the slice, empty, or over 60 % of the
     head, or a slice that is not there; and those of `/api/v1/predict`.
     """
-    files, options = uploaded_files(), reading_options()
+    upload = read_upload()
     place, points = slice_index() or 0, polygon_points(_region())
     wanted = series_index()
     start = time.perf_counter()
     with engine_slot():
-        scan = main_scan(files, wanted, **options)
-        pixels = slice_of(scan, place).pixels
+        scan = scan_of_upload(upload, wanted)
+        check_slice_index(place, len(scan.slices))
+        pixels = scan.slices[place].pixels
         read_at = time.perf_counter()
         mask = region_mask(points, pixels)
         filled = fill_region(pixels, mask)
@@ -64,7 +66,6 @@ def counterfactual() -> Response:
         pair = replace(scan, slices=(Slice(pixels), Slice(filled)))
         before, after = classifier().classify_scan(pair)
         judged_at = time.perf_counter()
-    bundle = classifier().bundle
     return jsonify(
         slice_index=place,
         region_pixels=int(mask.sum()),
@@ -73,7 +74,7 @@ def counterfactual() -> Response:
         after=said_json(after),
         change={n: after.probabilities[n] - before.probabilities[n] for n in LABELS},
         filled_png=png_data_uri(_view(filled)),
-        model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        model=model_json(classifier().bundle),
         timing_ms={
             "read": _ms(read_at - start),
             "fill": _ms(filled_at - read_at),

@@ -11,10 +11,10 @@ from werkzeug.exceptions import NotFound
 
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.published import PUBLISHED
+from brain_cnn.render.words import SHORT_NAMES
 from brain_cnn.web.presenters import model_results, model_trust
 from brain_cnn.web.presenters.measured import LIMITS, measured, part
 from brain_cnn.web.presenters.model_section import Cell, Metrics, Section, Table
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
 from brain_cnn.web.uploads import classifier
 
 blueprint = Blueprint("model", __name__)

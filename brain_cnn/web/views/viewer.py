@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,15 @@ from brain_cnn.inference.classifier import Progress
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
+from brain_cnn.render.answer_json import HEATMAPS, part_json
 from brain_cnn.render.location import evidence_place
 from brain_cnn.render.overlay import VIEW_SIDE, encode_png, view_pixels, view_size
-from brain_cnn.render.study_json import scan_json, series_json, slice_json, study_json
-from brain_cnn.web.presenters.study_view import SHORT_NAMES
+from brain_cnn.render.words import SHORT_NAMES, headline, said_of
+from brain_cnn.web.answer import answer_upload
+from brain_cnn.web.presenters.answer_page import answer_html
 from brain_cnn.web.runtime.progress import KIND, answer_with_progress
 from brain_cnn.web.security import require_same_origin
-from brain_cnn.web.selection import main_answer, series_index
-from brain_cnn.web.uploads import classifier, reading_options, uploaded_files
-from brain_cnn.web.views.api import diagnosis_json
-from brain_cnn.web.views.pages import answer_html, verdict_words
+from brain_cnn.web.uploads import Upload, classifier, read_upload, series_index
 
 blueprint = Blueprint("view", __name__)
 
@@ -53,11 +52,11 @@ def view() -> Response:
     0, that with the most slices if left out. Errors are problem objects.
     """
     require_same_origin()
-    files, options, wanted = uploaded_files(), reading_options(), series_index()
+    upload, wanted = read_upload(), series_index()
     boundary = f"brain-cnn-{secrets.token_hex(16)}"
 
     def make(progress: Progress | None = None) -> bytes:
-        return multipart(view_parts(files, options, wanted, progress), boundary)
+        return multipart(view_parts(upload, wanted, progress), boundary)
 
     if KIND in request.headers.get("Accept", ""):
         return answer_with_progress(make, boundary)
@@ -65,44 +64,38 @@ def view() -> Response:
 
 
 def view_parts(
-    files: Sequence[bytes],
-    options: dict[str, Any],
-    wanted: int | None = None,
-    progress: Progress | None = None,
+    upload: Upload, wanted: int | None = None, progress: Progress | None = None
 ) -> list[Part]:
     """Judge an upload and return the parts of the answer about one of its series.
 
     Args:
-        files: the upload. options: of `reading_options`.
-        wanted: the series, from 0; None: the one with the most slices.
+        upload: of `read_upload`.
+        wanted: the series, from 0; None: the main one.
         progress: called after each batch of slices.
 
     Raises:
         ScanError: there is no answer.
     """
-    answers, problems = classifier().classify_together(files, **options, progress=progress)
-    main, study = main_answer(answers, problems, wanted)
+    answer = answer_upload(upload, progress)
+    main = answer.main(wanted)
+    study = main.study
+    said = said_of(study)
     side = view_side(study)
-    result = diagnosis_json(study.most_telling)
-    result["forced"] = study.forced
-    result["scan"] = scan_json(main.series.scan)
-    result["study"] = study_json(study) if len(study.slices) > 1 else None
-    result["slices"] = [slice_json(d, study) for d in study.slices]
-    others = [answer for answer in answers if answer is not main]
-    if others:
-        result["other_series"] = [series_json(answer) for answer in others]
-    said = {
-        "result": result,
-        "summary": {"headline": verdict_words(study), "verdict": study.verdict},
-        "viewer": viewer_json(study, side) | {"series": answers.index(main)},
-        "html": answer_html(answers, problems, wanted, viewer=True),
+    heatmap = request.args.get("heatmap", "")
+    told = {
+        "result": part_json(
+            answer.of_series(main), classifier().bundle, heatmap if heatmap in HEATMAPS else ""
+        ),
+        "summary": {"headline": headline(said), "verdict": said.verdict},
+        "viewer": viewer_json(study, side) | {"series": answer.series.index(main.answer)},
+        "html": answer_html(answer, main, viewer=True),
     }
-    parts: list[Part] = [("answer", "application/json", json.dumps(said).encode())]
+    parts: list[Part] = [("answer", "application/json", json.dumps(told).encode())]
     parts += [
         (f"slice-{place}", "image/png", encode_png(view_pixels(d, side)))
         for place, d in enumerate(study.slices)
     ]
-    if study.verdict != UNFAMILIAR:
+    if said.verdict != UNFAMILIAR:
         heat = np.stack([d.heat for d in study.slices])
         parts.append(("heat", "application/octet-stream", _bytes(heat)))
     return parts

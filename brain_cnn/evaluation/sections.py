@@ -1,6 +1,6 @@
-"""The measures of a trained network, section by section, as `scripts/measure.py` runs them.
+"""The evaluation of a trained network, section by section, as `measure_command` runs it.
 
-Each function asks a judge (`saying`) and returns one section of `metrics.json` for one
+Each function takes a model (`models`) and returns one section of `metrics.json` for one
 network: every number with n, interval and what it was measured on.
 """
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from brain_cnn.dataset.batches import crop_mask
 from brain_cnn.dataset.labelled import LabelledData, true_labels, val_tumours_with_masks
 from brain_cnn.evaluation import faithfulness
+from brain_cnn.evaluation.bootstrap import bootstrap_mean
 from brain_cnn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from brain_cnn.evaluation.localisation import summarise_localisation
-from brain_cnn.evaluation.metrics import bootstrap_mean
+from brain_cnn.evaluation.models import EvaluatedModel, KerasModel
 from brain_cnn.evaluation.uncertainty import coverage_table, reliability, selective, verdicts
-from brain_cnn.inference.calibration import fit_calibration
-from brain_cnn.inference.predictor import BundleJudge, Judge, KerasJudge, prepare_slices
+from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.preprocess import PreparedSlice, prepare
 from brain_cnn.scan.types import Slice
 
@@ -61,30 +61,30 @@ def spread_out(count: int, limit: int | None) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, limit).astype(np.int64))
 
 
-def keras_judge(model: Any, data: LabelledData) -> KerasJudge:
-    """Return a judge for a Keras model, its calibration fitted on the val part."""
+def calibrated_keras_model(model: Any, data: LabelledData) -> KerasModel:
+    """Return a Keras model with a calibration that is fitted on the val part."""
     val = take(data, data.split.val)
-    draft = KerasJudge(model, fit_calibration(np.eye(4) * 9.0, np.arange(4)))
-    logits = draft.logits(prepare_slices(val.slices, draft.size))
-    return KerasJudge(model, fit_calibration(logits, val.truth))
+    draft = KerasModel(model, Calibration.identity())
+    logits = draft.predictor.predict_slices(one.pixels for one in val.slices).logits
+    return KerasModel(model, fit_calibration(logits, val.truth))
 
 
-def measure_sureness(judge: Judge, part: Part, protocol: str) -> dict[str, Any]:
+def evaluate_uncertainty(model: EvaluatedModel, part: Part, protocol: str) -> dict[str, Any]:
     """Return calibration, prediction sets, verdicts and selective prediction."""
-    said = judge.say(part.slices)
+    predictions = model.predict(part.slices)
     return {
         "protocol": protocol,
         "n": len(part.slices),
         "groups": len(set(part.groups)),
-        **reliability(said, part.truth, part.groups),
-        "coverage": coverage_table(said, part.truth, part.groups),
-        "verdicts": verdicts(said, part.truth, part.groups),
-        "selective": selective(said, part.truth, part.groups),
+        **reliability(predictions, part.truth, part.groups),
+        "coverage": coverage_table(predictions, part.truth, part.groups),
+        "verdicts": verdicts(predictions, part.truth, part.groups),
+        "selective": selective(predictions, part.truth, part.groups),
     }
 
 
-def measure_corrupted(
-    judge: Judge, part: Part, protocol: str, tell: Progress = print
+def evaluate_corrupted(
+    model: EvaluatedModel, part: Part, protocol: str, tell: Progress = print
 ) -> dict[str, Any]:
     """Return accuracy on corrupted slices: of each kind and severity, and the mean of all."""
     right: dict[str, list[NDArray[np.float64]]] = {}
@@ -92,7 +92,8 @@ def measure_corrupted(
         right[kind] = []
         for severity in SEVERITIES:
             changed = [Slice(corrupt(one.pixels, kind, severity)) for one in part.slices]
-            right[kind].append((judge.say(changed).called() == part.truth).astype(np.float64))
+            called = model.predict(changed).called()
+            right[kind].append((called == part.truth).astype(np.float64))
         tell(f"  {kind}: " + " ".join(f"{row.mean():.3f}" for row in right[kind]))
 
     def mean(rows: list[NDArray[np.float64]]) -> dict[str, float | None]:
@@ -147,31 +148,41 @@ def take_masked(
     )
 
 
-def measure_localisation(judge: Judge, part: MaskedPart, protocol: str) -> dict[str, Any]:
-    """Return the pointing game and the energy inside the mask, for the true class's map."""
-    heat = judge.heat(part.tensors, part.truth.tolist())
+def evaluate_localisation(
+    model: EvaluatedModel, part: MaskedPart, protocol: str, *, seed: int = 0
+) -> dict[str, Any]:
+    """Return whether the heatmap of the true class lies on the tumour.
+
+    Args:
+        seed: of the bootstrap.
+
+    Returns:
+        What `summarise_localisation` returns, `protocol`, and `empty_of_correct`: the share
+        of empty maps among correctly classified slices, None where no slice is correct.
+    """
+    heat = model.heat(part.tensors, part.truth.tolist())
     drawn = [p.to_slice(h) for p, h in zip(part.prepared, heat, strict=True)]
-    summary = summarise_localisation(drawn, part.masks, part.groups)
-    right = np.flatnonzero(judge.predict(part.tensors).argmax(axis=1) == part.truth)
+    summary = summarise_localisation(drawn, part.masks, part.groups, seed=seed)
+    right = np.flatnonzero(model.probabilities(part.tensors).argmax(axis=1) == part.truth)
     empty = [not heat[i].any() for i in right]
     summary["empty_of_correct"] = round(float(np.mean(empty)), 6) if empty else None
     return {"protocol": protocol, **summary}
 
 
-def measure_faithfulness(
-    judge: Judge, randomised: Judge, part: MaskedPart, protocol: str
+def evaluate_faithfulness(
+    model: EvaluatedModel, randomised: EvaluatedModel, part: MaskedPart, protocol: str
 ) -> dict[str, Any]:
     """Return deletion and insertion, weight randomisation and the tumour-removed check.
 
     Args:
-        judge: the network.
-        randomised: the same network with random weights (see `randomise_weights`).
+        model: the network.
+        randomised: the same network with random weights (`with_random_weights`).
     """
     labels = part.truth.tolist()
-    heat = judge.heat(part.tensors, labels)
+    heat = model.heat(part.tensors, labels)
     curves = [
         faithfulness.deletion_insertion(
-            part.tensors[i], heat[i], label, judge.predict, np.random.default_rng(i)
+            part.tensors[i], heat[i], label, model.probabilities, np.random.default_rng(i)
         )
         for i, label in enumerate(labels)
     ]
@@ -181,38 +192,9 @@ def measure_faithfulness(
         "protocol": protocol,
         "deletion_insertion": faithfulness.summarise_curves(curves, part.groups),
         "randomisation": faithfulness.summarise_sanity(
-            heat, judge.heat(noisy, labels), randomised.heat(part.tensors, labels), part.groups
+            heat, model.heat(noisy, labels), randomised.heat(part.tensors, labels), part.groups
         ),
         "tumour_removed": faithfulness.tumour_removed(
-            list(part.tensors), part.grid_masks, labels, judge.predict, part.groups
+            list(part.tensors), part.grid_masks, labels, model.probabilities, part.groups
         ),
     }
-
-
-class _MapJudge(KerasJudge):
-    """Our network as a Keras model: its heat comes from its class maps."""
-
-    def heat(self, tensors: Any, labels: Any) -> list[NDArray[np.float32]]:
-        from brain_cnn.inference.diagnosis import class_heat
-
-        maps = [
-            np.asarray(self.model.predict_on_batch(tensors[start : start + 32])["class_maps"])
-            for start in range(0, len(tensors), 32)
-        ]
-        pairs = zip(np.concatenate(maps), labels, strict=True)
-        return [class_heat(grid[..., [label]])[..., 0] for grid, label in pairs]
-
-
-def randomised_twin(judge: BundleJudge | KerasJudge, seed: int = 0) -> Judge:
-    """Return a judge of the same network with random weights; the given one stays as it is."""
-    import keras
-
-    if isinstance(judge, BundleJudge):
-        model = keras.saving.load_model(judge.classifier.bundle.keras_path, compile=False)
-        twin: KerasJudge = _MapJudge(model, judge.calibration)
-    else:
-        model = keras.models.clone_model(judge.model)
-        model.set_weights(judge.model.get_weights())
-        twin = KerasJudge(model, judge.calibration)
-    faithfulness.randomise_weights(model, seed)
-    return twin
