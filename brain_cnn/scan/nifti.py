@@ -114,7 +114,8 @@ def _open(data: bytes) -> Any:
         )
     # Without the bytes behind it, the header has no extensions.
     header = kind.header_class.from_fileobj(BytesIO(data[: kind.header_class.sizeof_hdr]))
-    return kind(kind.ImageArrayProxy(BytesIO(data), header.copy()), None, header)
+    proxy = kind.ImageArrayProxy(BytesIO(data), header.copy())
+    return kind(proxy, header.get_best_affine(), header)
 
 
 def _check_shape(shape: tuple[int, ...], limits: ScanLimits) -> tuple[int, ...]:
@@ -141,7 +142,7 @@ def _check_length(image: Any, length: int) -> None:
             "Convert it to a volume of real numbers.",
         )
     first = int(np.prod([int(n) for n in (*image.shape[:3], 1)[:3]])) * dtype.itemsize
-    if image.header.get_data_offset() + first > length:
+    if image.dataobj.offset + first > length:
         raise ScanError(
             "damaged-nifti",
             "The NIfTI file is shorter than its header says: it is truncated.",
@@ -160,13 +161,12 @@ def _canonical(
     import nibabel
     from nibabel.affines import voxel_sizes
 
-    header = image.header
-    dtype = header.get_data_dtype()
-    volume = np.ndarray(shape, dtype, data, header.get_data_offset(), order="F")
-    slope, intercept = header.get_slope_inter()
+    # The proxy keeps what the header said; an image sets its own header back.
+    stored = image.dataobj
+    volume: NDArray = np.ndarray(shape, stored.dtype, data, stored.offset, order="F")
     rescale = None
-    if slope is not None and (slope, intercept) != (1.0, 0.0):
-        rescale = Rescale(np.float64(slope), np.float64(intercept))
+    if (stored.slope, stored.inter) != (1.0, 0.0):
+        rescale = Rescale(np.float64(stored.slope), np.float64(stored.inter))
     affine = np.asarray(image.affine, float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         affine = np.diag([*_zooms(image), 1.0])
