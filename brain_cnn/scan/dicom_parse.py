@@ -174,7 +174,8 @@ def _open_sequences(dataset: Dataset, tags: Sequence[Any], reads: _Reads) -> Non
         else:
             sequence = dataset[tag].value or []
         for item in sequence:
-            _open_sequences(item, [tag for tag in list(item.keys()) if _is_sequence(item, tag)], reads)
+            inner = [tag for tag in list(item.keys()) if _is_sequence(item, tag)]
+            _open_sequences(item, inner, reads)
 
 
 def _is_sequence(dataset: Dataset, tag: Any) -> bool:
