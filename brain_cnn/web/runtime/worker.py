@@ -30,16 +30,19 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from brain_cnn.web.runtime.early_answers import (
     CONTINUE,
+    FAILED,
     MEMORY_FULL,
     TOO_MANY,
     TOO_SLOW,
     early_answer,
+    send_what_fits,
 )
 from brain_cnn.web.runtime.held_request import PatientConn, PatientSocket
 from brain_cnn.web.runtime.lingering import Lingering
 from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
 from brain_cnn.web.runtime.request_buffer import MAX_HEAD, Arrival, Part
+from brain_cnn.web.runtime.request_head import read_head, refusal_of
 from brain_cnn.web.runtime.shares import SHARE, Shares, client_key
 
 # Connections that have sent a part of a request; a further one is refused.
@@ -115,7 +118,8 @@ class PatientWorker(ThreadWorker):
         first = conn.take_unread()
         conn.sock.setblocking(False)
         config = self._app.config
-        arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first)
+        reader = partial(read_head, cfg=self.cfg, address=conn.client)
+        arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first, reader)
         if self._collect(conn, arrival):
             return
         if len(self._arriving) >= MOST_ARRIVING or not self._shares.enter(conn.client_key):
@@ -148,7 +152,7 @@ class PatientWorker(ThreadWorker):
             arrival.add(piece)
             if arrival.wants_continue and arrival.part is Part.BODY:
                 arrival.wants_continue = False
-                _send_what_fits(conn.sock, CONTINUE)
+                send_what_fits(conn.sock, CONTINUE)
             self._count(conn, arrival)
             turn += len(piece)
             if (len(piece) < wanted or turn > _TURN) and arrival.part is not Part.WHOLE:
@@ -200,10 +204,13 @@ class PatientWorker(ThreadWorker):
     def _hand_over(self, conn: PatientConn, arrival: Arrival) -> None:
         """Give a whole request to a thread."""
         self._leave_share(conn)
+        if arrival.refusal:
+            self._refuse(conn, arrival.refusal)
+            return
         if not arrival.has_head and conn.sock.refused:  # nothing that a view could answer
             self._refuse(conn, MEMORY_FULL)
             return
-        conn.hand_over(arrival.pieces(), ends=arrival.discards)
+        conn.hand_over(arrival.pieces())
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: Future) -> None:
@@ -216,6 +223,14 @@ class PatientWorker(ThreadWorker):
             super().finish_request(conn, fs)
         else:
             self._lingering.add(conn, self.poller)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer, with all our headers, what neither the parser nor the application could."""
+        code = refusal_of(exc)
+        if code is None:
+            self.log.exception("Error handling request")
+        metrics_of(self._app).refusals.labels(code or FAILED).inc()
+        send_what_fits(client, early_answer(code or FAILED))
 
     def murder_pending(self) -> None:
         """Drop the requests that arrive too slowly; called in every turn of the loop."""
@@ -250,7 +265,7 @@ class PatientWorker(ThreadWorker):
     def _refuse(self, conn: PatientConn, code: str) -> None:
         """Answer a request that is not whole, and end its connection."""
         self._forget(conn)
-        _send_what_fits(conn.sock, early_answer(code))
+        send_what_fits(conn.sock, early_answer(code))
         metrics_of(self._app).refusals.labels(code).inc()
         self._give_back(conn)
         if self._lingering.is_full:
@@ -278,11 +293,3 @@ class PatientWorker(ThreadWorker):
         """Take the bytes off the client's unfinished ones."""
         self._shares.give_back(conn.client_key, conn.shared_bytes)
         conn.shared_bytes = 0
-
-
-def _send_what_fits(sock: socket.socket, data: bytes) -> None:
-    """Send without waiting; a client that does not take it misses it."""
-    try:
-        sock.send(data)
-    except OSError:
-        return
