@@ -58,7 +58,11 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     install_metrics(app, metrics)
     budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
     queue = EngineQueue(
-        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
+        settings.slot_count,
+        settings.queue_waiting,
+        settings.queue_seconds,
+        metrics.queue_changed,
+        settings.slot_seconds,
     )
     install_queue(app, queue, budget)
     # In this order: what is refused is watched and carries the headers too.

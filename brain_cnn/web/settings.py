@@ -65,6 +65,8 @@ class Settings:
             there are more cores than processes.
         queue_waiting: requests of one process that may wait for a slot; the others get 503.
         queue_seconds: longest wait for a slot, in seconds; then the answer is 503.
+        slot_seconds: longest time that a request may hold a slot, in seconds; then the next one
+            gets it, and `/readyz` says 503 until the request ends.
         max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
         read_seconds: time for a request's head to arrive, and how far its body may fall behind
             64 KiB a second.
@@ -103,6 +105,7 @@ class Settings:
     engine_slots: int = 0
     queue_waiting: int = 32
     queue_seconds: int = 10
+    slot_seconds: int = 120
     max_held_mib: int = 512
     read_seconds: int = 20
     rate_limit: str = ""
@@ -143,6 +146,7 @@ class Settings:
             "file_seconds",
             "timeout_s",
             "queue_seconds",
+            "slot_seconds",
             "read_seconds",
         ):
             if getattr(self, name) < 1:

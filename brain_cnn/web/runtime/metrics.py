@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from brain_cnn.inference.classifier import Classifier
+from brain_cnn.web.runtime.queue import EngineQueue
 from brain_cnn.web.runtime.shared_metrics import VARIABLE, locked
 from brain_cnn.web.runtime.trace import Trace
 
@@ -73,6 +74,18 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.slot_age = Gauge(
+            "brain_cnn_slot_age_seconds",
+            "For how long the slot that is held longest has been held; 0 where none is.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.overdue = Gauge(
+            "brain_cnn_slots_overdue",
+            "Requests that still work although their slot was taken back.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.held = Gauge(
             "brain_cnn_held_bytes",
             "Bytes of uploads in memory.",
@@ -98,6 +111,11 @@ class Metrics:
         """Set the lengths of the queue."""
         self.running.set(running)
         self.waiting.set(waiting)
+
+    def slots_seen(self, queue: EngineQueue) -> None:
+        """Set the age of the oldest slot, and how many were taken back."""
+        self.slot_age.set(queue.oldest_s)
+        self.overdue.set(queue.overdue)
 
     def request_done(
         self, trace: Trace, endpoint: str, method: str, status: int, durations: dict[str, float]

@@ -10,9 +10,8 @@ that those before it come through. A client that holds many slow uploads has onl
 the connections and the memory (`shares`). Behind a declared proxy all clients have one
 address and no shares: there the proxy has to collect requests.
 
-Built on the inside of gunicorn's `ThreadWorker`, hence the narrow range of versions in
-requirements-serve.txt. TLS ends in the proxy in front; a worker told to speak it itself works
-like `gthread`.
+Built on the inside of gunicorn's `ThreadWorker`, hence the narrow range of versions. TLS ends in
+the proxy in front; a worker told to speak it itself works like `gthread`.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from brain_cnn.web.runtime.early_answers import (
     send_what_fits,
 )
 from brain_cnn.web.runtime.held_request import PatientConn, PatientSocket
+from brain_cnn.web.runtime.housekeeping import Housekeeping
 from brain_cnn.web.runtime.lingering import Lingering
 from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
@@ -76,6 +76,10 @@ class PatientWorker(ThreadWorker):
     def _budget(self) -> ByteBudget:
         budget: ByteBudget = self._app.extensions[BUDGET]
         return budget
+
+    @cached_property
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping.of(self._app)
 
     @cached_property
     def _shares(self) -> Shares:
@@ -239,6 +243,7 @@ class PatientWorker(ThreadWorker):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_S
+        self._housekeeping.look()
         if not self.alive and not self._is_stopping:
             self._stop_listening()
             for arrival in self._arriving.values():
