@@ -73,7 +73,7 @@ class Settings:
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
             Each process counts for itself.
         api_token: the token that a caller must send, as `Bearer` or as the password of `Basic`;
-            empty means that everybody may call.
+            where it is not set, everybody may call. A blank one stops the start.
         api_token_file: a file with the token, instead of api_token.
         proxies: number of trusted reverse proxies in front; the server believes their
             X-Forwarded-* headers.
@@ -161,6 +161,8 @@ class Settings:
                 self.max_held_mib,
                 f"at least max_request_mib {self.max_request_mib}",
             )
+        if self.api_token and not self.api_token.reveal().strip():
+            raise _bad("api_token", "blank", "a token, or not set at all")
         if self.api_token and self.api_token_file:
             raise SettingsError(
                 "two-tokens",
@@ -281,6 +283,8 @@ class Settings:
 
 
 def _parse(name: str, text: str, kind: type) -> Any:
+    if kind is Secret and not text.strip():  # whoever sets it wants no open server
+        raise _bad(name, text, "a token, or not set at all")
     try:
         return kind(text.strip())
     except ValueError:

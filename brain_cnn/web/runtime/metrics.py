@@ -55,6 +55,12 @@ class Metrics:
         self.refusals = Counter(
             "brain_cnn_refusals", "Problems that were answered.", ("reason",), registry=registry
         )
+        self.wrong_tokens = Counter(
+            "brain_cnn_wrong_tokens",
+            "Wrong tokens, and requests of addresses that had sent too many.",
+            ("outcome",),
+            registry=registry,
+        )
         self.verdicts = Counter(
             "brain_cnn_verdicts",
             "Studies (a single slice is one) that were judged; unfamiliar ones have no label.",
