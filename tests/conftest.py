@@ -30,7 +30,7 @@ from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
 
-pytest_plugins = ["browsing", "archive_files"]
+pytest_plugins = ["browsing", "archive_files", "skips"]
 
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]

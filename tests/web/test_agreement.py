@@ -269,7 +269,7 @@ def check_shown(text, said, forced):
         assert f"{words.SHORT_NAMES[label]} {share}" in text
     chosen = ", ".join(words.SHORT_NAMES[label] for label in said["prediction_set"])
     assert f"Prediction set: {chosen}" in text
-    assert f"{said['coverage'] * 100:g} times in 100" in text
+    assert f"Target coverage {said['coverage'] * 100:g} %" in text
     if len(said["prediction_set"]) == 1:
         assert text.count(said["verdict_reason"]) == 1
 
