@@ -23,6 +23,7 @@ from brain_cnn.evaluation.tables import table
 from brain_cnn.inference.classifier import load_classifier
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render.overlay import encode_png
+from brain_cnn.render.words import VERDICTS
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import PREFIX, Settings
 
@@ -51,6 +52,12 @@ def attribute_docs(owner: type) -> dict[str, str]:
     entries = re.split(r"^ {8}(?=\w+:)", section, flags=re.MULTILINE)
     pairs = (entry.partition(":") for entry in entries if entry.strip())
     return {name: " ".join(text.split()) for name, _, text in pairs}
+
+
+def verdicts(_: Metrics) -> str:
+    """The three verdicts, in the words of the page and the report."""
+    rows = [[name, words.badge, words.when, words.shown] for name, words in VERDICTS.items()]
+    return table(["verdict", "shown as", "when", "what you see"], rows)
 
 
 def python_output(_: Metrics) -> str:
@@ -101,6 +108,7 @@ def api_shapes(_: Metrics) -> str:
 
 REFERENCE_REGIONS: dict[str, Callable[[Metrics], str]] = {
     "settings": settings_table,
+    "verdicts": verdicts,
     "python-output": python_output,
     "curl-output": curl_output,
     "api-answer": api_answer,

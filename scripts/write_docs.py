@@ -33,7 +33,7 @@ BUNDLE = ROOT / "models" / "brain_cnn"
 DOCUMENTS = (
     ROOT / "README.md",
     BUNDLE / "MODEL_CARD.md",
-    *(ROOT / "docs" / name for name in ("results.md", "settings.md", "api.md")),
+    *(ROOT / "docs" / name for name in ("results.md", "settings.md", "api.md", "verdict.md")),
 )
 
 _REGION = re.compile(

@@ -1,8 +1,8 @@
-"""The same stream on Dask workers: this process lists and writes, workers judge.
+"""The same stream on Dask workers: the walk and the writing stay here, the judging goes out.
 
 Workers need this program, the model at the same path and the archive at the same path. They
-get chunks of files and send rows back. Only this process writes, so a worker that dies costs
-nothing except its chunk, which Dask gives to another.
+are sent chunks of files and send rows back; the one writer is this process, so a worker that
+dies costs nothing but its chunk, which Dask gives to another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _loading = threading.Lock()
 def score_on_cluster(
     settings: JobSettings, fingerprint: str, chunks: Iterator[Chunk], progress: TextIO | None
 ) -> Iterator[tuple[int, list[Scored]]]:
-    """Yield finished chunks in any order; their numbers give the order.
+    """Yield chunks as they are finished, in any order; their numbers give the order.
 
     Raises:
         SettingsError: Dask is not installed, or no scheduler answers.
@@ -45,64 +45,95 @@ def score_on_cluster(
         raise SettingsError(
             "no-dask",
             "--workers and --cluster need Dask distributed, which is not installed.",
-            "Install requirements-cluster.txt, or omit these options.",
+            "Install requirements-cluster.txt, or leave them out.",
         ) from error
     client, cluster = _connect(settings)
     try:
         print(f"Dask dashboard: {client.dashboard_link}", file=progress or sys.stderr, flush=True)
         at_once = _AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        running: dict[Any, Chunk] = {}
-        suspects: deque[Chunk] = deque()
-        halves: dict[int, _Halves] = {}
-
-        def submit(chunk: Chunk) -> None:
-            future = client.submit(
-                judge_chunk, settings, fingerprint, chunk.items, pure=False, priority=-chunk.number
-            )
-            running[future] = chunk
-
-        def fill() -> bool:
-            """Keep the workers busy; a suspect runs alone, so that it stops no other chunk."""
-            while not suspects and len(running) < at_once:
-                chunk = next(chunks, None)
-                if chunk is None:
-                    break
-                submit(chunk)
-            if suspects and not running:
-                submit(suspects.popleft())
-            return bool(running)
-
-        while fill():
-            future = _first_done(list(running), client, cluster, settings.workers)
-            chunk = running.pop(future)
+        work = _Work(settings, fingerprint, chunks, client)
+        while work.fill(at_once):
+            future = _first_done(list(work.running), client, cluster, settings.workers)
+            chunk = work.running.pop(future)
             failure = future.exception() if future.status == "error" else None
             if failure is None:
                 scored = future.result()
             elif not isinstance(failure, KilledWorker):
                 raise failure
-            elif not chunk.suspect:
-                # Perhaps a neighbour ended the worker: once more, and alone.
-                suspects.append(replace(chunk, suspect=True))
-                continue
-            elif len(chunk.items) > 1:
-                halves.setdefault(chunk.number, _Halves(chunk.items))
-                middle = len(chunk.items) // 2
-                for items in (chunk.items[:middle], chunk.items[middle:]):
-                    suspects.append(Chunk(chunk.number, items, suspect=True))
+            elif work.try_again(chunk):
                 continue
             else:
                 scored = [_killed(chunk.items[0], settings)]
             future.release()
-            whole = halves.get(chunk.number)
-            if whole is None:
-                yield chunk.number, scored
-            elif (all_of_it := whole.add(chunk.items, scored)) is not None:
-                yield chunk.number, all_of_it
-                del halves[chunk.number]
+            whole = work.whole(chunk, scored)
+            if whole is not None:
+                yield chunk.number, whole
     finally:
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+class _Work:
+    """The chunks that are under way, and those that are tried again since a worker died.
+
+    Attributes:
+        running: future -> its chunk.
+    """
+
+    def __init__(
+        self, settings: JobSettings, fingerprint: str, chunks: Iterator[Chunk], client: Any
+    ) -> None:
+        self._settings, self._fingerprint = settings, fingerprint
+        self._chunks, self._client = chunks, client
+        self.running: dict[Any, Chunk] = {}
+        self._suspects: deque[Chunk] = deque()
+        self._halves: dict[int, _Halves] = {}
+
+    def fill(self, at_once: int) -> bool:
+        """Keep the workers busy; a suspect runs alone, so that it takes nobody along.
+
+        Returns:
+            Whether anything is under way.
+        """
+        while not self._suspects and len(self.running) < at_once:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._submit(chunk)
+        if self._suspects and not self.running:
+            self._submit(self._suspects.popleft())
+        return bool(self.running)
+
+    def _submit(self, chunk: Chunk) -> None:
+        order = -chunk.number
+        args = (self._settings, self._fingerprint, chunk.items)
+        future = self._client.submit(judge_chunk, *args, pure=False, priority=order)
+        self.running[future] = chunk
+
+    def try_again(self, chunk: Chunk) -> bool:
+        """Send a chunk out again, with which a worker died; False where it is one file alone."""
+        if not chunk.suspect:
+            # Perhaps a neighbour ended the worker: once more, and alone.
+            self._suspects.append(replace(chunk, suspect=True))
+            return True
+        if len(chunk.items) == 1:
+            return False
+        self._halves.setdefault(chunk.number, _Halves(chunk.items))
+        middle = len(chunk.items) // 2
+        for items in (chunk.items[:middle], chunk.items[middle:]):
+            self._suspects.append(Chunk(chunk.number, items, suspect=True))
+        return True
+
+    def whole(self, chunk: Chunk, scored: list[Scored]) -> list[Scored] | None:
+        """Take what came of a chunk or a piece of one; return the chunk where it is whole."""
+        halves = self._halves.get(chunk.number)
+        if halves is None:
+            return scored
+        together = halves.add(chunk.items, scored)
+        if together is not None:
+            del self._halves[chunk.number]
+        return together
 
 
 def _first_done(futures: list[Any], client: Any, cluster: Any, workers: int) -> Any:
@@ -136,10 +167,10 @@ class _Halves:
 
 
 def judge_chunk(settings: JobSettings, fingerprint: str, items: tuple[Item, ...]) -> list[Scored]:
-    """Score a chunk on a worker; the worker loads the model once.
+    """Score a chunk on a worker, which loads the model once.
 
     Raises:
-        BundleError: this worker has another model than the job.
+        BundleError: this worker's model is another than that of the job.
     """
     model = _model(settings)
     if model.bundle.fingerprint != fingerprint:
@@ -162,8 +193,8 @@ def _model(settings: JobSettings) -> Classifier:
 def _killed(item: Item, settings: JobSettings) -> Scored:
     error = ScanError(
         "killed-worker",
-        "This file repeatedly ended the process that read it.",
-        "Judge it alone.",
+        "Reading this file ended the process that read it, again and again.",
+        "Look at it apart from the others.",
     )
     return Scored(row_of(item, error, _model(settings).bundle))
 

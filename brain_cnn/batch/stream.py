@@ -7,7 +7,6 @@ number and bytes) and batches in the engine.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,9 +24,6 @@ from brain_cnn.scan import Scan, Slice, read_scan
 _AHEAD_FILES = 96
 _AHEAD_BYTES = 64 * 1024 * 1024
 _MOST_OPEN = 512  # files whose rows wait for a batch
-# Seconds after which a thread that computes in Python lets another in. Python's own 5 ms is
-# longer than a slice takes: one that comes back from the network would wait for the next core.
-_SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -35,13 +31,13 @@ class ScoreSettings:
     """How files are judged.
 
     Attributes:
-        force: also judge a scan that is not an MRI by its header.
-        plane: which slices to take from a NIfTI volume.
-        slices: also write a row for each slice.
+        force: also judge a scan that its header calls something else than an MRI.
+        plane: which slices are taken from a NIfTI volume.
+        slices: also make a row for each slice.
         batch: slices that go through the network together, over files.
-        readers: threads that read and decode; more help with slow storage.
-        judges: batches that are judged at once; 0 means one more than there are cores,
-            because only one at a time can run Python code.
+        readers: threads that read and decode; more hide a slow storage.
+        judges: batches that are judged at once; 0 means one more than there are cores, since
+            what they do in Python they do one at a time.
     """
 
     force: bool = False
@@ -85,24 +81,24 @@ class _File:
 
 
 def score(model: Classifier, items: Iterable[Item], settings: ScoreSettings) -> Iterator[Scored]:
-    """Judge files as a stream, in their order; the row of a bad file holds its error.
+    """Judge files as a stream, in their order; a bad one gives its error in its row.
 
-    The rows equal those of `Classifier.classify_study` on each file, up to rounding, because
-    other slices share the batch.
+    The rows equal those of `Classifier.classify_study` on each file, up to the rounding of
+    a network that sees other slices in the same batch.
 
     Args:
         model: loaded once; its engine should use one thread, since several batches are
             judged at once.
-        items: read only as needed.
+        items: drawn as they are needed.
+
+    A program of its own runs this within `switching.quick_switches`, which saves a part of
+    the waiting of threads for each other.
     """
     stream = _Stream(model, settings)
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _SWITCH_S))
     try:
         yield from stream.run(iter(items))
     finally:
         stream.stop()
-        sys.setswitchinterval(before)
 
 
 class _Stream:
@@ -164,8 +160,7 @@ class _Stream:
             raise
         except Exception as error:  # a fault of ours must not end a job of a week
             raise ScanError(
-                "internal-error",
-                f"The program failed while it read this file: {type(error).__name__}.",
+                "internal-error", f"Reading this file failed by our fault: {type(error).__name__}."
             ) from error
 
     def _take(self, file: _File) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset.blending import Head, Mask, centre_of, find_head, grow, seamless
 from brain_cnn.dataset.filling import contrast, fill_hole, hole_for
+from brain_cnn.dataset.weighting_greys import lay_oedema, repaint
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -44,6 +45,7 @@ def transplant(
     rng: np.random.Generator,
     *,
     needs_sight: bool = True,
+    weighting: str | None = None,
 ) -> tuple[Image, Image] | None:
     """Lay the donor's tumour into another head.
 
@@ -57,6 +59,8 @@ def transplant(
         donor_image, donor_mask: uint8 (S, S), the tumour and where it is.
         label: class of the tumour, one of `TUMOUR_LABELS`.
         needs_sight: give up where the tumour hardly differs from its surroundings.
+        weighting: one of `REPAINTED`, in whose greys it is painted, with the water around
+            it; None: in those of the donor, whatever the head is.
 
     Returns:
         The picture and the tumour's mask in it, both uint8 (S, S); None where a head or a
@@ -71,9 +75,15 @@ def transplant(
     if fitted is None:
         return None
     matrix, moved = fitted
+    if weighting is not None:
+        head_image = lay_oedema(head_image, head, moved, weighting, label, rng)
     here = _greys_around(head_image, moved, head.brain)
     there = _greys_around(donor_image, tumour, donor.brain & ~tumour)
-    matched = _match_greys(donor_image, tumour, there, here, rng)
+    if weighting is not None:
+        levels = there.level, here.level
+        matched = repaint(donor_image, tumour, levels, weighting, label, rng)
+    else:
+        matched = _match_greys(donor_image, tumour, there, here, rng)
     side = head_image.shape
     patch = cv2.warpAffine(matched, matrix, side[::-1], borderMode=cv2.BORDER_REPLICATE)
     edited = seamless(head_image, patch, moved, rng, feather=rng.uniform(0.7, 1.4))

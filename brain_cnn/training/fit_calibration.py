@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.batches import PreparedData
-from brain_cnn.dataset.labelled import LabelledData
+from brain_cnn.dataset.labelled import LabelledData, true_labels
 from brain_cnn.inference.bundle import load_bundle, update_bundle_files
 from brain_cnn.inference.calibration import Calibration, fit_calibration
-from brain_cnn.inference.engines import EngineOutput, make_engine
+from brain_cnn.inference.conformal import count_groups, fit_set_thresholds
+from brain_cnn.inference.engines import make_engine
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.inference.predictor import Network, Predictor, Tensors, prepare_slices
 from brain_cnn.ood.descriptors import describe
 from brain_cnn.ood.fit_gate import ValSlices, fit_appearance
@@ -33,7 +35,11 @@ from brain_cnn.training.fit_trust import (
 )
 
 CONFIDENT_SHARE = 0.62
-"""Share of the val slices that may be confident: the most trusted ones."""
+"""Share of the val slices whose label is trusted: the most trusted familiar ones.
+
+Chosen among the familiar slices, whatever their prediction sets: a verdict asks for both, and
+a limit that made up for wider sets would let through labels that do not hold elsewhere.
+"""
 
 
 def fit_everything(
@@ -58,6 +64,7 @@ def fit_everything(
     calibration = fit_calibration(
         val_output.logits,
         prepared.labels[val],
+        np.asarray(data.split.groups)[val],
         predictor.predict(tensors).features,
         prepared.labels[train],
         val_output.features,
@@ -119,11 +126,9 @@ def _fit_trust(
         source_quantiles=quantiles_by_label(draft.speaks(val_scaled, called), called),
         odd_quantiles=np.quantile(oddness(excess), LEVELS),
     )
-    chances = calibration.probabilities(val.output.logits)
-    single = np.array([len(calibration.prediction_set(row)) == 1 for row in chances])
-    candidate = single & (excess <= 1).all(axis=1)
     trust = draft.of(val_inputs, val_scaled, excess, called)
-    return replace(draft, limit=limit_for(trust, candidate, CONFIDENT_SHARE))
+    familiar = np.asarray((excess <= 1).all(axis=1), dtype=bool)
+    return replace(draft, limit=limit_for(trust, familiar, CONFIDENT_SHARE))
 
 
 def refit_calibration(
@@ -137,8 +142,35 @@ def refit_calibration(
     Raises:
         BundleError: the folder is no whole bundle, or its network cannot be run.
     """
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, Calibration.identity())
     engine = make_engine(bundle)
     calibration = fit_everything(engine.run, data, prepared, bundle.input_size, seed=seed)
     update_bundle_files(folder, calibration.save)
+    return calibration
+
+
+def refit_sets(folder: Path, data: LabelledData) -> Calibration:
+    """Fit the prediction sets of a bundle again, and nothing else.
+
+    Only calibration.json changes, and in it the thresholds: temperature, gate and trust stay
+    bit for bit. This also brings a bundle whose sets are of an older program up to date.
+
+    Args:
+        folder: a whole bundle. data: only its val part is looked at.
+
+    Raises:
+        BundleError: the folder is no whole bundle, or its network cannot be run.
+    """
+    bundle = load_bundle(folder, Calibration.identity())
+    old = Calibration.load(folder, bundle.calibration.set_thresholds)
+    val = data.split.val
+    predictor = Predictor(make_engine(bundle).run, bundle.input_size)
+    logits = predictor.predict_slices(data.images[i] for i in val).logits
+    labels, groups = true_labels(data, val), np.asarray(data.split.groups)[val]
+    calibration = replace(
+        old,
+        set_thresholds=fit_set_thresholds(old.probabilities(logits), labels, groups),
+        set_groups=count_groups(labels, groups),
+    )
+    update_bundle_files(folder, calibration.save_record)
     return calibration

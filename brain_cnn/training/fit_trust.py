@@ -129,11 +129,11 @@ def quantiles_by_label(
 
 
 def limit_for(trust: NDArray[np.float64], candidate: NDArray[np.bool_], share: float) -> float:
-    """Return the limit at which `share` of all val slices are confident.
+    """Return the limit at which `share` of all val slices are trusted.
 
     Args:
         trust: float (M,), of all val slices.
-        candidate: bool (M,), familiar and with one label in question.
+        candidate: bool (M,), familiar.
     """
     ordered = np.sort(trust[candidate])[::-1]
     wanted = round(share * len(trust))

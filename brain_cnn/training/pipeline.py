@@ -114,7 +114,8 @@ def train_one(
             predictor.network, data, prepared, settings.size, seed=settings.seed
         )
     else:
-        calibration = fit_calibration(logits(split.val), prepared.labels[split.val])
+        groups = np.asarray(split.groups)[split.val]
+        calibration = fit_calibration(logits(split.val), prepared.labels[split.val], groups)
     return Trained(model, calibration, calibration.probabilities(logits(split.test)))
 
 

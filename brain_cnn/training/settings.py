@@ -14,7 +14,10 @@ from brain_cnn.errors import SettingsError
 
 ARCHITECTURES = ("ours", "baseline")
 KEPT = ("best", "last")
-_SHARES = ("small_share", "balance", "edit_share", "edit_ramp", "cavity_share", "start_share")
+_SHARES = (
+    "small_share", "balance", "edit_share", "edit_ramp", "cavity_share", "start_share",
+    "synthetic_share", "normal_share", "graft_share",
+)  # fmt: skip
 _WORDS = {"true": True, "false": False}
 
 
@@ -43,6 +46,11 @@ class TrainSettings:
     edit_tumours: bool = True  # False: only heads without a tumour are edited, none is erased
     edit_ramp: float = 0.3  # share of the epochs over which it rises from 0 to `edit_share`
     cavity_share: float = 0.0  # of the drawn images: a dark cavity beside the tumour
+    synthetic_share: float = 0.0  # of an epoch: synthetic heads (`dataset.synthetic`)
+    synthetic_count: int = 10000  # how many of them are made
+    normal_share: float = 0.0  # of an epoch: slices of real normal heads
+    graft_share: float = 0.5  # of those, the share into which real tumours are laid
+    graft_count: int = 3000  # how many of them are made
     start_share: float = 0.0  # of the network started from, in the weights that are returned
     fresh_notumor: bool = False  # forget what the network started from knows of `notumor`
     keep: str = "best"  # which epoch's weights: of the smallest val loss, or the "last" one
@@ -63,7 +71,9 @@ class TrainSettings:
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "a share in 0..1")
         for name in ("dropout", "label_smoothing", "ema_decay"):
             self._check(name, 0.0 <= getattr(self, name) < 1.0, "a number from 0 to below 1")
-        for name in ("epochs", "epoch_images", "batch", "patience"):
+        made = self.synthetic_share + self.normal_share
+        self._check("synthetic_share", made < 1.0, "with normal_share less than 1: real slices")
+        for name in ("epochs", "epoch_images", "batch", "patience", "synthetic_count"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("learning_rate", "clip_norm"):
             self._check(name, 0.0 < getattr(self, name) < math.inf, "a number above 0")

@@ -3,6 +3,8 @@
     python scripts/train.py --data brain-tumor-mri.zip --out models/brain_cnn
     python scripts/train.py --data brain-tumor-mri.zip --split protocol \\
         --protocol provenance.csv --masks masks-trainval.zip --out models/brain_cnn
+    python scripts/train.py ... --labels head-labels.zip --normals normal-volumes.zip \\
+        --set synthetic_share=0.4 --set normal_share=0.18
     python scripts/train.py --smoke
 
 --data takes a folder, a ZIP, an https:// link to a ZIP or a Google Drive share link. The run
@@ -127,16 +129,19 @@ def _train_networks(
     plans: dict[str, TrainSettings],
 ) -> dict[str, Trained] | None:
     """Train one network after the other; None where Ctrl-C cut one short."""
-    from brain_cnn.training import pipeline
+    from brain_cnn.training import mixing, pipeline
     from brain_cnn.training.run_folder import RunFolder
 
+    source = mixing.build_mixture(
+        prepared, data.split.train, plans["ours"], args.labels, args.normals, args.cache
+    )
     start = None if args.start_from is None else pipeline.load_network(args.start_from)
     networks: dict[str, Trained] = {}
     for name, plan in plans.items():
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
         run = RunFolder(args.run_dir / name)
-        first = start if name == "ours" else None
-        trained = pipeline.train_one(data, prepared, plan, run, resume=args.resume, start=first)
+        ours: dict[str, Any] = {"start": start, "source": source} if name == "ours" else {}
+        trained = pipeline.train_one(data, prepared, plan, run, resume=args.resume, **ours)
         if trained is None:
             print(f"Checkpoints, to use or to go on from: {run.path}/best.keras, last.keras")
             return None
@@ -173,6 +178,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--protocol", type=Path, help="CSV with protocol_split and similarity_group per image")
     add("--masks", help="folder or ZIP of tumour masks, named like the images")
+    add("--labels", type=Path, help="ZIP or folder of head label maps: synthetic heads")
+    add("--normals", type=Path, help="ZIP or folder of normal heads' volumes")
+    add("--cache", type=Path, default=Path(".cache/pools"), help="keeps what is made of them")
     add("--run-dir", type=Path, default=Path("runs/run"), help="keeps checkpoints and results")
     add("--resume", action="store_true", help="go on after the last finished epoch")
     add(

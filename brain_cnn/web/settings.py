@@ -16,6 +16,7 @@ from brain_cnn.cores import cores
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.engines import ENGINES
 from brain_cnn.scan import ScanLimits
+from brain_cnn.web.secret import NO_SECRET, Secret
 
 PREFIX = "BRAIN_CNN_"
 
@@ -25,9 +26,6 @@ _OF_OTHERS = frozenset({"BRAIN_CNN_DATA", "BRAIN_CNN_CACHE"})
 _MIB = 1024 * 1024
 
 LOG_FORMATS = ("text", "json")
-
-# Not printed at start.
-_SECRET = frozenset({"api_token"})
 
 # Threads for what needs no engine: refusals, health, metrics, static files.
 _SPARE_THREADS = 8
@@ -41,10 +39,10 @@ class Settings:
     Attributes:
         model: the model folder; empty means the shipped one.
         engine: "ncnn", "onnx" or "tensorflow".
-        engine_threads: threads of one forward pass. 1 is best: the server answers several
-            requests at once, and more threads would compete for the cores.
-        coverage: target coverage of the prediction sets, 0.9, 0.95 or 0.99.
-        max_file_mib: largest file, in MiB.
+        engine_threads: threads of one forward pass. 1, since the server answers several
+            requests at once and they would fight for the cores.
+        coverage: target coverage of the prediction sets, 0.90, 0.95 or 0.99.
+        max_file_mib: largest file, MiB.
         max_request_mib: largest request with all its files, in MiB; held in memory.
         max_files: files in one request; a series has many.
         max_form_parts: parts of one multipart form.
@@ -67,11 +65,11 @@ class Settings:
             there are more cores than processes.
         queue_waiting: requests of one process that may wait for a slot; the others get 503.
         queue_seconds: longest wait for a slot, in seconds; then the answer is 503.
-        max_held_mib: uploads that one process holds at once, in MiB; the others get 503.
-        read_seconds: longest time for a request to arrive, in seconds, plus one second for each
-            64 KiB of it.
+        max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
+        read_seconds: time for a request's head to arrive, and how far its body may fall behind
+            64 KiB a second.
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
-            Each process counts separately.
+            Each process counts for itself.
         api_token: the token that a caller must send, as `Bearer` or as the password of `Basic`;
             empty means that everybody may call.
         api_token_file: a file with the token, instead of api_token.
@@ -108,13 +106,15 @@ class Settings:
     max_held_mib: int = 512
     read_seconds: int = 20
     rate_limit: str = ""
-    api_token: str = ""
+    api_token: Secret = NO_SECRET  # a plain text is taken too
     api_token_file: str = ""
     proxies: int = 0
     trusted_hosts: str = ""
     log_format: str = "text"
 
     def __post_init__(self) -> None:
+        # Frozen: the one field that is wrapped is set around the guard.
+        object.__setattr__(self, "api_token", Secret(self.api_token))
         if self.engine not in ENGINES:
             raise _bad("engine", self.engine, f"one of {', '.join(ENGINES)}")
         if not 0 < self.coverage < 1:
@@ -246,7 +246,7 @@ class Settings:
             SettingsError: the file cannot be read or holds nothing.
         """
         if not self.api_token_file:
-            return self.api_token
+            return self.api_token.reveal()
         try:
             text = Path(self.api_token_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
@@ -263,7 +263,6 @@ class Settings:
     def describe(self) -> str:
         """Return all settings on one line, for the log at start; secrets are not shown."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values |= {name: "(set)" for name in _SECRET if values[name]}
         return "settings: " + " ".join(f"{name}={value!r}" for name, value in values.items())
 
     def _check_rate_limit(self) -> None:
@@ -286,8 +285,6 @@ def _parse(name: str, text: str, kind: type) -> Any:
 
 
 def _bad(name: str, value: object, wanted: str) -> SettingsError:
-    if name in _SECRET:
-        value = "(not shown)"
     return SettingsError(
         "bad-setting", f"{PREFIX}{name.upper()} is {value!r}.", f"It must be {wanted}."
     )

@@ -6,27 +6,23 @@ import html
 import io
 import json
 import re
-import sys
 import zipfile
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from browsing import volume_of
-from conftest import ROOT, client_of, encode
+from conftest import client_of, encode
 from pypdf import PdfReader
 from scanfiles import dicom, nifti
 from test_viewer import parts_of
 
+from brain_cnn.batch import predict_command
 from brain_cnn.inference.classifier import Classifier
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render import words
 from brain_cnn.scan import ScanLimits
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import predict
 
 LIMITED = {"max_slices": 4}
 
@@ -210,10 +206,10 @@ def printed(model, case, folder, monkeypatch, capsys, form="--json"):
     """Return what the command line prints of the case."""
     for place, data in enumerate(case.files):
         (folder / f"{place:03d}").write_bytes(data)
-    monkeypatch.setattr(predict, "load_classifier", lambda *_: model)
+    monkeypatch.setattr(predict_command, "load_classifier", lambda *_: model)
     plane = ["--plane", case.options.get("plane", "axial")]
     force = ["--force"] if case.options.get("force") else []
-    predict.main([str(folder), form, *plane, *force])
+    predict_command.main([str(folder), form, *plane, *force])
     return capsys.readouterr().out
 
 
@@ -270,7 +266,7 @@ def check_shown(text, said, forced):
         assert f"{words.SHORT_NAMES[label]} {share}" in text
     chosen = ", ".join(words.SHORT_NAMES[label] for label in said["prediction_set"])
     assert f"Prediction set: {chosen}" in text
-    assert f"{said['coverage'] * 100:g} times in 100" in text
+    assert f"Target coverage {said['coverage'] * 100:g} %" in text
     if len(said["prediction_set"]) == 1:
         assert text.count(said["verdict_reason"]) == 1
 

@@ -135,4 +135,9 @@ def install_metrics(app: Flask, metrics: Metrics) -> None:
 
 def metrics() -> Metrics:
     """Return the metrics of this application."""
-    return current_app.extensions[_EXTENSION]
+    return metrics_of(current_app)
+
+
+def metrics_of(app: Flask) -> Metrics:
+    """Return the metrics of `app`."""
+    return app.extensions[_EXTENSION]

@@ -139,6 +139,11 @@ class ByteBudget:
         self._lock = threading.Lock()
 
     @property
+    def most(self) -> int:
+        """The limit in bytes."""
+        return self._most
+
+    @property
     def held(self) -> int:
         """Bytes that are taken now."""
         return self._held
