@@ -105,7 +105,8 @@ def _limit_rate(app: Flask, rate: str) -> None:
     @app.errorhandler(429)
     def too_many(error: TooManyRequests) -> ResponseReturnValue:
         if isinstance(error, TooManyTokens):
-            return answer_http_error(error)
+            answer: ResponseReturnValue = answer_http_error(error)
+            return answer
         current = limiter.current_limit
         seconds = 1
         if current is not None:

@@ -164,4 +164,5 @@ def metrics() -> Metrics:
 
 def metrics_of(app: Flask) -> Metrics:
     """Return the metrics of `app`."""
-    return app.extensions[_EXTENSION]
+    metrics: Metrics = app.extensions[_EXTENSION]
+    return metrics

@@ -85,6 +85,11 @@ class Arrival:
             self.add(first)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it wants no more bytes."""
+        return self.part is Part.WHOLE
+
+    @property
     def wanted(self) -> int:
         """How many bytes to read at once."""
         if self.part is Part.BODY and self._chunks is None:

@@ -142,7 +142,7 @@ class PatientWorker(ThreadWorker):
     def _collect(self, conn: PatientConn, arrival: Arrival) -> bool:
         """Read what is there; True if the connection needs no more watching."""
         turn = 0
-        while arrival.part is not Part.WHOLE:
+        while not arrival.is_whole:
             wanted = arrival.wanted
             try:
                 piece = conn.sock.recv(wanted)
@@ -159,7 +159,7 @@ class PatientWorker(ThreadWorker):
                 send_what_fits(conn.sock, CONTINUE)
             self._count(conn, arrival)
             turn += len(piece)
-            if (len(piece) < wanted or turn > _TURN) and arrival.part is not Part.WHOLE:
+            if (len(piece) < wanted or turn > _TURN) and not arrival.is_whole:
                 return False  # the rest is not here yet, or the others' turn has come
         self._hand_over(conn, arrival)
         return True
@@ -217,7 +217,7 @@ class PatientWorker(ThreadWorker):
         conn.hand_over(arrival.pieces())
         super().enqueue_req(conn)
 
-    def finish_request(self, conn: Any, fs: Future) -> None:
+    def finish_request(self, conn: Any, fs: Future[bool]) -> None:
         """Give the bytes of an answered request back; wait for the next one, or close."""
         if self.cfg.is_ssl:
             super().finish_request(conn, fs)
