@@ -68,6 +68,24 @@ class Metrics:
             registry=registry,
         )
         self.slices = Counter("brain_cnn_slices", "Slices that were judged.", registry=registry)
+        self._add_queue(registry)
+        self.held = Gauge(
+            "brain_cnn_held_bytes",
+            "Bytes of uploads in memory.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.model = Gauge(
+            "brain_cnn_model_info",
+            "The model that answers; the value is always 1.",
+            ("name", "version", "sha256", "engine"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        # Looked up once: finding a child by its label costs more than counting.
+        self._stages = {stage: self.seconds.labels(stage) for stage in STAGES}
+
+    def _add_queue(self, registry: CollectorRegistry) -> None:
         self.running = Gauge(
             "brain_cnn_queue_running",
             "Requests that hold a slot of the engine.",
@@ -92,21 +110,6 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.held = Gauge(
-            "brain_cnn_held_bytes",
-            "Bytes of uploads in memory.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.model = Gauge(
-            "brain_cnn_model_info",
-            "The model that answers; the value is always 1.",
-            ("name", "version", "sha256", "engine"),
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        # Looked up once: finding a child by its label costs more than counting.
-        self._stages = {stage: self.seconds.labels(stage) for stage in STAGES}
 
     def say_model(self, classifier: Classifier) -> None:
         """Set the model's name and version."""
