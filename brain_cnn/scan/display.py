@@ -91,11 +91,19 @@ class Frame:
         colour: True if the slice had visible colour.
         window: the header's window; None if it gives none.
         inverted: True if small values are white (step 3).
-        padding: value that means "outside the picture", None if unknown.
+        padding: lowest and highest value that mean "outside the picture", None if unknown.
         geometry: position in the patient, None if unknown.
         spacing: (row, column) spacing in mm, None if unknown.
         order: sorts the frames if positions are missing.
         source: which of several uploaded files it came from.
+        key: what else the frames of a stack share, beside the series; for grouping only, it may
+            hold a UID and never leaves `brain_cnn.scan`.
+        identity: what a copy of this frame has in common with it; "" if the file has no UID.
+        location: Slice Location of the header in mm, None if unknown.
+        repeats: what tells pictures of the same place apart: echo, phase, and so on.
+        facts: facts of this frame where they may differ from those of its file, else None.
+        copies: how many copies of it were left out.
+        also: the other files of the upload that hold it.
     """
 
     values: NDArray[Any]
@@ -104,11 +112,30 @@ class Frame:
     colour: bool = False
     window: Window | None = None
     inverted: bool = False
-    padding: float | None = None
+    padding: tuple[float, float] | None = None
     geometry: Geometry | None = None
     spacing: tuple[float, float] | None = None
     order: tuple[float, ...] = field(default_factory=tuple)
     source: int = 0
+    key: str = ""
+    identity: str = ""
+    location: float | None = None
+    repeats: tuple[Any, ...] = ()
+    facts: ScanFacts | None = None
+    copies: int = 0
+    also: set[int] = field(default_factory=set)
+
+    @property
+    def place(self) -> float | None:
+        """Where it lies along its normal, or its Slice Location, in mm; None if unknown."""
+        known = None if self.geometry is None else self.geometry.position
+        return self.location if known is None else known
+
+    def is_padding(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which real values (any shape) mean "outside the picture"."""
+        if self.padding is None:
+            return np.zeros(values.shape, bool)
+        return np.asarray((values >= self.padding[0]) & (values <= self.padding[1]))
 
     def real(self, part: Any = ...) -> NDArray[Any]:
         """Return the values after step 1 of a part of the frame (any index of (H, W))."""
@@ -163,7 +190,7 @@ def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
     values = frame.real(rows)
     outside = ~np.isfinite(values)
     if frame.padding is not None:
-        outside |= values == frame.padding
+        outside |= frame.is_padding(values)
     shares = window.apply(np.where(outside, window.low, values))
     if frame.inverted:
         shares = 1.0 - shares
@@ -192,7 +219,7 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
         values = (flat if frame.rescale is None else frame.rescale.apply(flat)).astype(np.float32)
         known = np.isfinite(values)
         if frame.padding is not None:
-            known &= values != frame.padding
+            known &= ~frame.is_padding(values)
         samples.append(values[known])
     values = np.concatenate(samples) if samples else np.zeros(0, np.float32)
     if not values.size:
