@@ -28,6 +28,7 @@ _PERCENTILES = (0.5, 99.5)
 _SAMPLE = 2_000_000
 # Pixels that are shown at once: what that takes beside them is many times their size.
 _BLOCK = 1_000_000
+_SINGLE = 1e37  # float32 holds 3.4e38
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ class Window:
 
     def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map values (H, W) to float32 0..1."""
-        scaled = (values.astype(np.float32) - self.low) / (self.high - self.low)
+        if max(abs(self.low), abs(self.high)) > _SINGLE:
+            # Beyond what float32 holds, where even the width may be beyond float64.
+            unit = max(abs(self.low), abs(self.high))
+            low, high = self.low / unit, self.high / unit
+            scaled = ((values / unit - low) / (high - low)).astype(np.float32)
+        else:
+            with np.errstate(over="ignore"):  # what becomes infinite is white or black
+                scaled = (values.astype(np.float32) - self.low) / (self.high - self.low)
         if self.sigmoid:
             return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (scaled - 0.5), -60, 60)))
         return np.clip(scaled, 0.0, 1.0)
@@ -74,9 +82,18 @@ class Rescale:
     slope: np.floating[Any]
     intercept: np.floating[Any]
 
-    def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Map stored values of any shape to real ones."""
-        return (values * self.slope + self.intercept).astype(np.float32)
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Map stored values of any shape to real ones, float32 where it holds them."""
+        return narrow(values * self.slope + self.intercept)
+
+
+def narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values as float32, or as they are where float32 cannot hold what is finite."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if values.dtype.itemsize > 4 and (np.isinf(single) & np.isfinite(values)).any():
+        return values
+    return single
 
 
 @dataclass
@@ -216,7 +233,7 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
     for frame in frames:
         # A stride that shares no factor with common widths, so that columns do not line up.
         flat = frame.values.reshape(-1)[:: 2 * share - 1]
-        values = (flat if frame.rescale is None else frame.rescale.apply(flat)).astype(np.float32)
+        values = narrow(flat) if frame.rescale is None else frame.rescale.apply(flat)
         known = np.isfinite(values)
         if frame.padding is not None:
             known &= ~frame.is_padding(values)
@@ -224,11 +241,16 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
     values = np.concatenate(samples) if samples else np.zeros(0, np.float32)
     if not values.size:
         return Window(0.0, 1.0)
+    unit = 1.0
+    if values.dtype != np.float32:
+        unit = float(np.abs(values).max())
+        values = values / unit  # so that no difference is beyond float64
     low, high = (float(v) for v in np.percentile(values, _PERCENTILES))
     if high <= low:  # nearly all pixels share one value: keep what little there is
         low, high = float(values.min()), float(values.max())
     # A constant picture becomes black.
-    return Window(low, high) if high > low else Window(low, low + 1.0)
+    high = high if high > low else low + 1.0
+    return Window(low * unit, high * unit)
 
 
 def window_to_uint8(values: NDArray) -> NDArray[np.uint8]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-import zlib
+
+from brain_cnn.scan.inflate import gunzip_head
 
 # First bytes -> name. Raster names are those of Pillow, so that its reader can be pinned.
 # DICOM comes first: its preamble may hold a TIFF header of the same picture (PS3.10 7.1).
@@ -43,7 +44,9 @@ def sniff(data: bytes) -> str:
         return "WEBP"
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif"):
         return "HEIC"
-    if _is_nifti(data) or (data[:2] == b"\x1f\x8b" and _is_nifti(_gunzip_head(data))):
+    if _is_nifti(data) or (
+        data[:2] == b"\x1f\x8b" and _is_nifti(gunzip_head(data[:_GZIP_PEEK], _NIFTI2_SIZE))
+    ):
         return "NIfTI"
     if _is_bare_dicom(data):
         return "DICOM"
@@ -65,14 +68,6 @@ def _is_nifti(data: bytes) -> bool:
     if len(data) < 8 or data[4:8] not in (b"n+2\x00", b"ni2\x00"):
         return False
     return _NIFTI2_SIZE in (*struct.unpack("<i", data[:4]), *struct.unpack(">i", data[:4]))
-
-
-def _gunzip_head(data: bytes) -> bytes:
-    """Decompress at most a header's worth, so that a bomb costs nothing here."""
-    try:
-        return zlib.decompressobj(wbits=31).decompress(data[:_GZIP_PEEK], _NIFTI2_SIZE)
-    except zlib.error:
-        return b""
 
 
 def _is_bare_dicom(data: bytes) -> bool:
