@@ -60,10 +60,10 @@ def visible_folders(folder: Path) -> list[Path]:
 
 
 def find_root(folder: Path) -> Path:
-    """Return `folder`, or the one folder directly in it, that holds the data set.
+    """Return `folder`, or the one folder in it that holds the data set, two deep at most.
 
     Raises:
-        DatasetError: neither holds `Training`/`Testing` or class folders; what is there
+        DatasetError: none holds `Training`/`Testing` or class folders; what is there
             instead is named.
     """
 
@@ -77,12 +77,21 @@ def find_root(folder: Path) -> Path:
         return folder
     inner = visible_folders(folder)
     roots = [entry for entry in inner if holds_data(entry)]
+    if not roots:  # a ZIP in whose folder lies another folder of the same name
+        roots = [deep for entry in inner for deep in visible_folders(entry) if holds_data(deep)]
     if len(roots) == 1:
         return roots[0]
     if len(roots) > 1:
         names = ", ".join(entry.name for entry in roots)
         raise DatasetError(
             "several-data-sets", f"There are several data sets here: {names}.", "Name one of them."
+        )
+    packed = next((e.name for e in sorted(folder.iterdir()) if e.suffix.lower() == ".zip"), None)
+    if packed is not None and not inner:
+        raise DatasetError(
+            "zip-in-a-zip",
+            f"Instead of class folders there is another ZIP, {packed!r}.",
+            "Give that ZIP, or the folder that it unpacks to.",
         )
     names = ", ".join(repr(entry.name) for entry in inner[:8]) or "no folder at all"
     raise DatasetError("no-class-folders", f"No class folder was found, but {names}.", _LAYOUT_HINT)

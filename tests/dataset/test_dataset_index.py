@@ -83,6 +83,20 @@ def test_a_data_set_one_folder_down_is_found(tmp_path: Path) -> None:
     assert find_root(tmp_path) == tmp_path / "archive"
 
 
+def test_a_data_set_two_folders_down_is_found(tmp_path: Path) -> None:
+    write_files(tmp_path / "archive" / "archive", data_set_files(1))
+    assert find_root(tmp_path) == tmp_path / "archive" / "archive"
+    write_files(tmp_path / "archive" / "other", data_set_files(1))
+    with pytest.raises(DatasetError, match="archive, other"):
+        find_root(tmp_path)
+
+
+def test_a_zip_in_a_zip_is_said(tmp_path: Path) -> None:
+    write_files(tmp_path, {"data.ZIP": b"PK"})
+    with pytest.raises(DatasetError, match=r"another ZIP, 'data.ZIP'"):
+        find_root(tmp_path)
+
+
 def test_a_folder_without_classes_says_what_is_there(tmp_path: Path) -> None:
     write_files(tmp_path, {"cats/a.png": b"", "dogs/b.png": b""})
     with pytest.raises(DatasetError, match=r"'cats', 'dogs'"):
