@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import Forbidden
 
+from brain_cnn.web.form_parser import NamelessFormParser
+
 # Everything is refused unless named. `data:` is for the slice and the overlay, which come
 # inside the answer because nothing is stored; no inline script or style is allowed.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -47,8 +49,10 @@ class MemoryRequest(Request):
     """A request whose uploads never touch the disk.
 
     Werkzeug spools uploads over 500 kB to a temporary file; here they stay in memory, which
-    the limit on the request's size bounds.
+    the limit on the request's size bounds. What a file is called does not matter.
     """
+
+    form_data_parser_class = NamelessFormParser
 
     def _get_file_stream(
         self,
