@@ -14,7 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from brain_cnn.errors import ScanError
+from brain_cnn.scan.deep import luminance
 from brain_cnn.scan.dicom_header import (
+    complete,
     facts_of,
     first_number,
     geometry_and_spacing,
@@ -52,6 +54,7 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
         dataset, syntax = parse(data, limits, deadline)
         _require_image(dataset)
         check_syntax(syntax)
+        complete(dataset)
         check_size(dataset, limits)
         return _reading(dataset, _frames(dataset, syntax, limits, deadline))
     except ScanError:
@@ -80,7 +83,7 @@ def series_of(data: bytes) -> str:
 
 def _require_image(dataset: Dataset) -> None:
     """Refuse DICOM files without a picture: reports, plans, structures, directories."""
-    if "PixelData" in dataset and "Rows" in dataset:
+    if "PixelData" in dataset:
         return
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         what = "Parametric Map of floating-point numbers"
@@ -112,11 +115,14 @@ def _frames(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadlin
     location = first_number(dataset, "SliceLocation")
     instance = text(dataset, "SOPInstanceUID")
     key = stack_key(dataset)
+    used = int(first_number(dataset, "BitsStored") or 0)
     own_facts = "PerFrameFunctionalGroupsSequence" in dataset
     frames = []
     for place, stored in enumerate(read_frames(dataset, syntax, limits, deadline)):
         geometry, spacing = geometry_and_spacing(dataset, place)
-        frame = _colour(stored) if stored.ndim == 3 else _palette_or_grey(dataset, stored, place)
+        frame = (
+            _colour(stored, used) if stored.ndim == 3 else _palette_or_grey(dataset, stored, place)
+        )
         frame.geometry, frame.spacing, frame.order = geometry, spacing, (number, place)
         frame.key, frame.location, frame.repeats = key, location, repeats_of(dataset, place)
         frame.identity = f"{instance} {place}" if instance else ""
@@ -211,10 +217,19 @@ def _check_palette(dataset: Dataset) -> None:
         check_segments(table, bits, little_endian)
 
 
-def _colour(rgb: NDArray) -> Frame:
-    """Return the luminance of (H, W, 3) RGB, display-ready."""
+def _colour(rgb: NDArray, bits: int = 0) -> Frame:
+    """Return the luminance of (H, W, 3) RGB, display-ready.
+
+    Args:
+        bits: how many of a sample are in use, all if 0. Where even these are not, the picture
+            is windowed as a grey one is.
+    """
     if rgb.dtype != np.uint8:
-        bits = rgb.dtype.itemsize * 8
-        rgb = (rgb.astype(np.float64) * (255.0 / (2.0**bits - 1))).astype(np.uint8)
+        bits = bits or rgb.dtype.itemsize * 8
+        if float(rgb.max()) < 2.0 ** (bits - 2):
+            values, colour = luminance(rgb)
+            return Frame(values, colour=colour)
+        rgb = rgb.astype(np.float64) * (255.0 / (2.0**bits - 1))
+        rgb = np.clip(rgb, 0, 255).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(rgb), "RGB")
     return Frame(np.asarray(image.convert("L")), ready=True, colour=is_colour(image))

@@ -180,13 +180,17 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def render(frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
+def render(frames: Sequence[Frame], window: Window | None = None) -> list[NDArray[np.uint8]]:
     """Apply steps 2 and 3 to the frames of one series, with one window for all.
+
+    Args:
+        window: what `common_window` gave for these frames; None asks it.
 
     Returns:
         uint8 (H, W) for each frame, 0 = black.
     """
-    window = _common_window(frames)
+    if window is None:
+        window, _ = common_window(frames)
     pictures = []
     for frame in frames:
         if frame.ready:
@@ -215,19 +219,29 @@ def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
     return np.rint(shares * 255.0).astype(np.uint8)
 
 
-def _common_window(frames: Sequence[Frame]) -> Window:
-    """Return one window: the headers' own (the median where they differ), else percentiles."""
-    given = [frame.window for frame in frames if not frame.ready]
-    windows = [window for window in given if window is not None]
-    if windows and len(windows) == len(given):
-        low = float(np.median([w.low for w in windows]))
-        high = float(np.median([w.high for w in windows]))
-        return Window(low, high, all(w.sigmoid for w in windows))
-    return percentile_window([frame for frame in frames if not frame.ready])
+def common_window(frames: Sequence[Frame]) -> tuple[Window, bool]:
+    """Return one window: the headers' own (the median where they differ), else percentiles.
+
+    Returns:
+        The window, and whether that of the headers was passed over: it lies outside all
+        values, and nothing could be seen through it.
+    """
+    stored = [frame for frame in frames if not frame.ready]
+    windows = [frame.window for frame in stored if frame.window is not None]
+    if not windows or len(windows) < len(stored):
+        return percentile_window(stored), False
+    low = float(np.median([w.low for w in windows]))
+    high = float(np.median([w.high for w in windows]))
+    values = _sample(stored)
+    if values.size:
+        least, most = float(values.min()), float(values.max())
+        if least < most and (high <= least or low >= most):
+            return percentile_window(stored), True
+    return Window(low, high, all(w.sigmoid for w in windows)), False
 
 
-def percentile_window(frames: Sequence[Frame]) -> Window:
-    """Return the window between two percentiles of all frames, padding left out."""
+def _sample(frames: Sequence[Frame]) -> NDArray[Any]:
+    """Return finite values of all frames, padding left out: all of them, or enough."""
     share = sum(frame.values.size for frame in frames) // _SAMPLE + 1
     samples = []
     for frame in frames:
@@ -238,7 +252,12 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
         if frame.padding is not None:
             known &= ~frame.is_padding(values)
         samples.append(values[known])
-    values = np.concatenate(samples) if samples else np.zeros(0, np.float32)
+    return np.concatenate(samples) if samples else np.zeros(0, np.float32)
+
+
+def percentile_window(frames: Sequence[Frame]) -> Window:
+    """Return the window between two percentiles of all frames, padding left out."""
+    values = _sample(frames)
     if not values.size:
         return Window(0.0, 1.0)
     unit = 1.0

@@ -14,17 +14,26 @@ from brain_cnn.scan.copies import Contents
 from brain_cnn.scan.display import Reading
 from brain_cnn.scan.grouping import by_stack
 from brain_cnn.scan.modality import main_order
-from brain_cnn.scan.raster import read_raster
+from brain_cnn.scan.raster import read_other, read_raster
 from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
 from brain_cnn.scan.stacks import Series, assemble
 from brain_cnn.scan.types import PLANES, Deadline, Scan, ScanLimits
 
 _READS = "Upload a DICOM, NIfTI, PNG, JPEG, WebP, BMP, TIFF or GIF file, or a ZIP of them."
 
+_UNPACK = "Unpack it and upload its files, or a ZIP of them."
 # What we recognise and do not read, in words that say what to do instead.
 _NOT_READ: dict[str, tuple[str, str]] = {
     "PDF": ("a PDF document", _READS),
     "HEIC": ("a HEIC or AVIF photo", _READS),
+    "JPEG XL": ("a JPEG XL picture", "Save it as PNG or JPEG."),
+    "NRRD": ("a NRRD volume", "Convert it to NIfTI (.nii.gz), for example with 3D Slicer."),
+    "MHA": ("a MetaImage volume (MHA)", "Convert it to NIfTI (.nii.gz)."),
+    "7z": ("a 7z archive", _UNPACK),
+    "RAR": ("a RAR archive", _UNPACK),
+    "TAR": ("a tar archive", _UNPACK),
+    "tar.gz": ("a tar.gz archive", _UNPACK),
+    "gzip": ("a gzip file with no NIfTI volume in it", _UNPACK),
 }
 
 
@@ -196,6 +205,8 @@ def _read_file(data: bytes, way: _Way, depth: int) -> list[Reading]:
     kind = sniff(data)
     if kind in RASTER_FORMATS:
         return [read_raster(data, kind, limits, deadline)]
+    if kind == "JPEG2000":
+        return [read_other(data, kind, limits)]
     # Imported where they are needed: most uploads are pictures, and the start stays quick.
     if kind == "DICOM":
         from brain_cnn.scan.dicom import read_dicom

@@ -20,7 +20,17 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00+", "TIFF"),
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"PK\x05\x06", "ZIP"),
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG2000"),
     (0, b"%PDF-", "PDF"),
+    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"NRRD000", "NRRD"),
+    (0, b"ObjectType", "MHA"),
+    (0, b"NDims", "MHA"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"Rar!\x1a\x07", "RAR"),
+    (257, b"ustar", "TAR"),
 )
 RASTER_FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"})
 
@@ -35,7 +45,8 @@ def sniff(data: bytes) -> str:
     """Return the format of `data`, or "" if it is unknown.
 
     Returns:
-        One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "PDF", "HEIC", "".
+        One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "JPEG2000", the name of what is
+        known and not read ("PDF", "HEIC", "NRRD", ...), or "".
     """
     for offset, signature, name in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature:
@@ -48,6 +59,9 @@ def sniff(data: bytes) -> str:
         data[:2] == b"\x1f\x8b" and _is_nifti(gunzip_head(data[:_GZIP_PEEK], _NIFTI2_SIZE))
     ):
         return "NIfTI"
+    if data[:2] == b"\x1f\x8b":
+        inner = gunzip_head(data[:_GZIP_PEEK], _NIFTI2_SIZE)
+        return "tar.gz" if inner[257:262] == b"ustar" else "gzip"
     if _is_bare_dicom(data):
         return "DICOM"
     if _is_bmp(data):

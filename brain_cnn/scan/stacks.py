@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brain_cnn.scan.display import Frame, Reading, render
+from brain_cnn.scan.display import Frame, Reading, common_window, render
 from brain_cnn.scan.geometry import square_pixels, square_size, upright
 from brain_cnn.scan.grouping import places_of
 from brain_cnn.scan.types import Scan, ScanLimits, Slice
+
+PASSED_OVER = (
+    "The window of the header lies outside all values of the picture; "
+    "brightness was taken from the values instead."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def assemble(readings: Sequence[Reading], limits: ScanLimits) -> Series:
         limits.check_pixels(width, height)
     limits.check_slices(len(frames), sum(width * height for width, height in sizes))
     slices = []
-    for frame, pixels, position in zip(frames, render(frames), places, strict=True):
+    window, passed_over = common_window(frames)
+    for frame, pixels, position in zip(frames, render(frames, window), places, strict=True):
         spacing = frame.spacing
         if frame.geometry is not None:
             pixels, _, spacing = upright(pixels, frame.geometry, spacing)
@@ -63,6 +69,8 @@ def assemble(readings: Sequence[Reading], limits: ScanLimits) -> Series:
         slices.append(Slice(pixels, frame.colour, position))
         frame.values = pixels  # lets go of the stored values, which are larger
     notes = [note for reading in readings for note in reading.notes]
+    if passed_over:
+        notes.append(PASSED_OVER)
     copies = sum(frame.copies for frame in frames)
     if copies:
         notes.append(copies_note(copies))
