@@ -15,6 +15,7 @@ from brain_cnn.dataset.unpack import UnpackLimits, is_hidden, open_zip, readable
 from brain_cnn.errors import DatasetError, ScanError
 from brain_cnn.labels import LABELS, label_from_folder
 from brain_cnn.scan.read import read_scan
+from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -46,6 +47,10 @@ class ImageRecord:
     path: str
     label: str
     official_split: str
+
+
+_HEAD = 4096  # bytes that tell the format of a file
+_IMAGES = RASTER_FORMATS | {"DICOM", "JPEG2000"}
 
 
 def split_from_folder(name: str) -> str | None:
@@ -235,6 +240,17 @@ def _is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not any(is_hidden(p) for p in path.parts)
 
 
+def _holds_image(file: Path) -> bool:
+    """Whether a file with another suffix (.jfif, .dcm, none) holds an image by its content."""
+    if is_hidden(file.name):
+        return False
+    try:
+        with file.open("rb") as opened:
+            return sniff(opened.read(_HEAD)) in _IMAGES
+    except OSError:
+        return False
+
+
 def _key(name: str) -> tuple[str, str, str]:
     """Name a file by split, class and stem, independent of aliases and suffix."""
     path = PurePosixPath(name)
@@ -256,7 +272,7 @@ def _index_classes(
         for inner in visible_folders(folder):
             raise _unknown_folder(inner, root)
         for file in folder.iterdir():
-            if file.is_file() and _is_image(file.name):
+            if file.is_file() and (_is_image(file.name) or _holds_image(file)):
                 yield ImageRecord(file.relative_to(root).as_posix(), label, split)
 
 

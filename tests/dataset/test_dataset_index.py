@@ -77,6 +77,15 @@ def test_hidden_folders_and_files_are_no_data(tmp_path: Path) -> None:
     assert len(index_images(tmp_path)) == 8
 
 
+def test_images_are_found_by_content_whatever_their_suffix(tmp_path: Path) -> None:
+    write_files(tmp_path, data_set_files(1))
+    image = next(iter(data_set_files(1).values()))
+    others = dict.fromkeys(("a.jfif", "b.jpe", "c", "d.JPG.bak"), image)
+    words = {"notes.txt": b"words", "Thumbs.db": b"\xd0\xcf\x11\xe0", ".hidden": image}
+    write_files(tmp_path / "Training" / "glioma", others | words)
+    assert len(index_images(tmp_path)) == len(data_set_files(1)) + 4
+
+
 def test_a_data_set_one_folder_down_is_found(tmp_path: Path) -> None:
     write_files(tmp_path / "archive", data_set_files(1))
     write_files(tmp_path, {"__MACOSX/archive/x.png": b""})
