@@ -15,20 +15,19 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from brain_cnn.errors import ScanError
 from brain_cnn.scan.deep import luminance
+from brain_cnn.scan.dicom_complete import complete
 from brain_cnn.scan.dicom_header import (
-    complete,
     facts_of,
     first_number,
     geometry_and_spacing,
-    repeats_of,
     rescale_of,
     sop_class_name,
-    stack_key,
     text,
     window_of,
 )
 from brain_cnn.scan.dicom_parse import damaged_dicom, parse
 from brain_cnn.scan.dicom_pixels import check_size, check_syntax, read_frames
+from brain_cnn.scan.dicom_stack import repeats_of, stack_key
 from brain_cnn.scan.display import Frame, Reading, Rescale
 from brain_cnn.scan.palette import check_segments
 from brain_cnn.scan.raster import is_colour

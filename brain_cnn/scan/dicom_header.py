@@ -74,35 +74,6 @@ def text(dataset: Dataset, keyword: str) -> str:
     return str(value or "").strip().upper()
 
 
-def complete(dataset: Dataset) -> None:
-    """Put in the elements of the picture that are missing and follow from the others.
-
-    Raises:
-        ScanError: 422, one is missing that does not; it is named.
-    """
-    for keyword in ("Rows", "Columns", "BitsAllocated"):
-        if first_number(dataset, keyword) is None:
-            raise ScanError(
-                "damaged-dicom",
-                f"The DICOM header has no valid {keyword}, which its picture cannot do without.",
-                "Export it again from its original program.",
-            )
-    said = text(dataset, "PhotometricInterpretation")
-    if first_number(dataset, "SamplesPerPixel") is None:
-        dataset.SamplesPerPixel = 3 if said.startswith(("RGB", "YBR")) else 1
-    if not said:
-        said = "RGB" if first_number(dataset, "SamplesPerPixel") == 3 else "MONOCHROME2"
-    dataset.PhotometricInterpretation = said
-    if first_number(dataset, "BitsStored") is None:
-        dataset.BitsStored = dataset.BitsAllocated
-    if first_number(dataset, "HighBit") is None:
-        dataset.HighBit = dataset.BitsStored - 1
-    if first_number(dataset, "PixelRepresentation") is None:
-        dataset.PixelRepresentation = 0
-    if first_number(dataset, "PlanarConfiguration") is None and dataset.SamplesPerPixel == 3:
-        dataset.PlanarConfiguration = 0
-
-
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue"
 
@@ -116,7 +87,7 @@ def groups_of(dataset: Dataset, frame: int) -> Iterator[Dataset]:
         ("PerFrameFunctionalGroupsSequence", frame),
         ("SharedFunctionalGroupsSequence", 0),
     ):
-        group = _item(dataset, keyword, place)
+        group = item_of(dataset, keyword, place)
         if group is not None:
             yield group
     yield dataset
@@ -134,14 +105,15 @@ def in_group(
         if group is dataset:
             name = keyword if top is None else top
             return first_numbers(dataset, name) if name else None
-        holder = _item(group, sequence, 0)
+        holder = item_of(group, sequence, 0)
         values = None if holder is None else first_numbers(holder, keyword)
         if values is not None:
             return values
     return None
 
 
-def _item(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
+def item_of(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
+    """Return one item of a sequence, None if it is not there or cannot be read."""
     try:
         sequence = dataset.get(keyword)
         if sequence is None or place >= len(sequence):
@@ -160,7 +132,7 @@ def window_of(dataset: Dataset, frame: int, own: bool = False) -> Window | None:
     for group in groups_of(dataset, frame):
         if own and group is dataset:
             break
-        holder = group if group is dataset else _item(group, "FrameVOILUTSequence", 0)
+        holder = group if group is dataset else item_of(group, "FrameVOILUTSequence", 0)
         if holder is None:
             continue
         centre = first_number(holder, "WindowCenter")
@@ -193,43 +165,6 @@ def rescale_of(dataset: Dataset, frame: int, own: bool = False) -> tuple[float, 
     slope = in_group(dataset, frame, _SCALING, "RescaleSlope", top)
     intercept = in_group(dataset, frame, _SCALING, "RescaleIntercept", top)
     return None if slope is None or intercept is None else (slope[0], intercept[0])
-
-
-# What tells pictures of one place apart: the functional group of an enhanced file, the element
-# there, and the element of a plain file (PS3.3 C.8.13.5, C.7.6.16.2.2, C.7.6.18).
-_REPEATS = (
-    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
-    ("", "", "EchoNumbers"),
-    ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
-    ("MRDiffusionSequence", "DiffusionBValue", "DiffusionBValue"),
-    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
-    ("FrameContentSequence", "FrameAcquisitionNumber", "AcquisitionNumber"),
-)
-
-
-def stack_key(dataset: Dataset) -> str:
-    """Return what the files of one stack share beside their series; for comparison only."""
-    shared = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
-    return "\n".join([*(text(dataset, keyword) for keyword in shared), modality_of(dataset)])
-
-
-def repeats_of(dataset: Dataset, frame: int) -> tuple[Any, ...]:
-    """Return echo, temporal position, and so on of a frame, for comparison only."""
-    found: list[Any] = [
-        (in_group(dataset, frame, sequence, inner, keyword) or [None])[0]
-        for sequence, inner, keyword in _REPEATS
-    ]
-    kinds = [holder for holder in _frame_types(dataset, frame) if holder]
-    return (*found, kinds[0] if kinds else "")
-
-
-def _frame_types(dataset: Dataset, frame: int) -> Iterator[str]:
-    """Yield the words for the kind of an image: magnitude, phase, water, fat."""
-    for group in groups_of(dataset, frame):
-        holder = None if group is dataset else _item(group, "MRImageFrameTypeSequence", 0)
-        if holder is not None:
-            yield text(holder, "FrameType")
-    yield text(dataset, "ImageType")
 
 
 def facts_of(dataset: Dataset, geometry: Geometry | None, frame: int = 0) -> ScanFacts:

@@ -187,7 +187,7 @@ def _affine(header: Any) -> tuple[NDArray[np.float64], bool]:
             continue
         try:
             affine = np.asarray(get(), float)
-        except Exception:  # a quaternion that is none
+        except Exception:  # noqa: S112 - a quaternion that is none; the next statement counts
             continue
         affine[:3] *= millimetres
         lengths = np.linalg.norm(affine[:3, :3], axis=0)
