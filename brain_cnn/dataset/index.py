@@ -50,6 +50,8 @@ class ImageRecord:
 
 
 _HEAD = 4096  # bytes that tell the format of a file
+# What lies beside images; whatever is in it, nobody meant it as one.
+_NO_IMAGES = frozenset({".txt", ".db", ".csv", ".json", ".xml", ".ini", ".md", ".html"})
 _IMAGES = RASTER_FORMATS | {"DICOM", "JPEG2000"}
 
 
@@ -242,7 +244,7 @@ def _is_image(name: str) -> bool:
 
 def _holds_image(file: Path) -> bool:
     """Whether a file with another suffix (.jfif, .dcm, none) holds an image by its content."""
-    if is_hidden(file.name):
+    if is_hidden(file.name) or file.suffix.lower() in _NO_IMAGES:
         return False
     try:
         with file.open("rb") as opened:

@@ -85,10 +85,10 @@ def once(frames: Sequence[Frame]) -> list[Frame]:
 def _is_one(one: Frame, other: Frame) -> bool:
     if one.order != other.order or one.repeats != other.repeats:
         return False
-    places = [frame.place for frame in (one, other)]
-    if None not in places:
-        return abs(places[0] - places[1]) < SAME_PLACE_MM  # type: ignore[operator]
-    if places != [None, None]:
+    here, there = one.place, other.place
+    if here is not None and there is not None:
+        return abs(here - there) < SAME_PLACE_MM
+    if here is not there:
         return False
     if any(number for number in one.order):
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,7 @@ def tiff_page(data: bytes) -> TiffPage | None:
     return TiffPage(**found)
 
 
-def _frame(pixels: NDArray, orientation: int, full: bool = False) -> Frame:
+def _frame(pixels: NDArray[Any], orientation: int, full: bool = False) -> Frame:
     """Return the frame of (H, W) or (H, W, C) pixels; of eight bits (`full`) it is ready."""
     colour = False
     if pixels.ndim == 3:
@@ -154,7 +155,7 @@ def _frame(pixels: NDArray, orientation: int, full: bool = False) -> Frame:
     return Frame(pixels, colour=colour)
 
 
-def luminance(pixels: NDArray) -> tuple[NDArray[np.float32], bool]:
+def luminance(pixels: NDArray[Any]) -> tuple[NDArray[np.float32], bool]:
     """Return the luminance of (H, W, C) pixels on black, and whether colour is visible.
 
     Two channels are grey and alpha, four are red, green, blue and alpha.
@@ -179,7 +180,7 @@ def luminance(pixels: NDArray) -> tuple[NDArray[np.float32], bool]:
     return grey, spread / reach > COLOUR_SHARE
 
 
-def _turned(pixels: NDArray, orientation: int) -> NDArray:
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turn a picture upright (EXIF 2.3, Orientation)."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.T
