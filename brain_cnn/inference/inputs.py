@@ -32,7 +32,10 @@ def as_bytes(data: Input) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     if isinstance(data, (str, os.PathLike)):
-        return Path(data).read_bytes()
+        try:
+            return Path(data).read_bytes()
+        except FileNotFoundError as error:
+            raise TypeError(f"the text {str(data)!r} is no path of a file; {_GIVE}") from error
     if isinstance(data, np.ndarray):
         return _png(data)
     if hasattr(data, "read"):

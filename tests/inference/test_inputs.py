@@ -29,6 +29,7 @@ def test_path_file_array_and_bytes_are_one_slice(classifier, tmp_path):
     ("given", "word"),
     [
         (5, "int"),
+        ("no-such-slice.png", "no path of a file"),
         (None, "NoneType"),
         (io.StringIO("x"), "opened as text"),
         (np.zeros((40, 40), np.float32), "float32"),
