@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import Forbidden
 
+from brain_cnn.web.form_parser import NamelessFormParser
+
 # Everything is refused unless named. `data:` is for the slice and the overlay, which come
 # inside the answer because nothing is stored; no inline script or style is allowed.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -52,7 +54,10 @@ class MemoryRequest(Request):
     Werkzeug spools uploads over 500 kB to a temporary file; here they stay in memory, which
     the limit on the request's size bounds. It also reads an urlencoded form, as a whole and
     forty times as large as it came; none of our pages sends one, so it is never looked at.
+    What a file is called does not matter.
     """
+
+    form_data_parser_class = NamelessFormParser
 
     @property
     def want_form_data_parsed(self) -> bool:

@@ -12,13 +12,14 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from brain_cnn.inference.classifier import Classifier
 from brain_cnn.scan import PLANES
+from brain_cnn.web.form_parser import FILE_FIELD
 from brain_cnn.web.runtime.queue import hold_slot
 from brain_cnn.web.runtime.trace import current_trace
 from brain_cnn.web.samples import chosen_sample
 from brain_cnn.web.security import FORM
 from brain_cnn.web.settings import Settings
 
-FIELD = "file"
+FIELD = FILE_FIELD
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _files() -> list[bytes]:
     file was sent, the form field `sample` may name one of our own (`samples.SAMPLES`).
     """
     # A browser sends an empty part without a name where no file was chosen.
-    parts = [part for part in request.files.getlist(FIELD) if part.filename]
+    parts = [part for part in request.files.getlist(FIELD) if part.filename or part.stream.read(1)]
     if not parts and "sample" in request.form:
         return [chosen_sample(request.form["sample"])]
     if not parts:
@@ -82,6 +83,8 @@ def _files() -> list[bytes]:
         raise RequestEntityTooLarge(
             f"{len(parts)} files were sent; the limit is {limit} in one request."
         )
+    for part in parts:
+        part.stream.seek(0)
     return [_contents(part) for part in parts]
 
 
