@@ -63,7 +63,8 @@ def write_bundle(
     for file in files:
         (staging / file).replace(out / file)
     staging.rmdir()
-    origin = BundleOrigin(_training_record(made, data), made.report.as_dict(), package_versions())
+    record = _training_record(made, data) | {"notumor_shift": trained.notumor_shift}
+    origin = BundleOrigin(record, made.report.as_dict(), package_versions())
     write_bundle_json(
         out,
         name=made.name,

@@ -135,13 +135,20 @@ def _train_networks(
     source = mixing.build_mixture(
         prepared, data.split.train, plans["ours"], args.labels, args.normals, args.cache
     )
+    others = None
+    if args.labels is not None and args.normals is not None:
+        others = mixing.other_sources(
+            prepared, data.split.val, plans["ours"], args.labels, args.normals, args.cache
+        )
     start = None if args.start_from is None else pipeline.load_network(args.start_from)
     networks: dict[str, Trained] = {}
     for name, plan in plans.items():
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
         run = RunFolder(args.run_dir / name)
-        ours: dict[str, Any] = {"start": start, "source": source} if name == "ours" else {}
-        trained = pipeline.train_one(data, prepared, plan, run, resume=args.resume, **ours)
+        ours: dict[str, Any] = {"start": start, "source": source, "others": others}
+        trained = pipeline.train_one(
+            data, prepared, plan, run, resume=args.resume, **(ours if name == "ours" else {})
+        )
         if trained is None:
             print(f"Checkpoints, to use or to go on from: {run.path}/best.keras, last.keras")
             return None
