@@ -15,13 +15,14 @@ FROM ${BASE} AS build
 ARG ENGINE=ncnn
 WORKDIR /app
 COPY requirements-serve.lock requirements-dev.lock /build/
-# Wheels only: no compiler is needed, and none is left behind.
+# Wheels only: no compiler is needed, and none is left behind. Constraints may hold no hashes.
 RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --no-compile --only-binary :all: \
       --requirement /build/requirements-serve.lock \
  && if [ "$ENGINE" = tensorflow ]; then \
-      /opt/venv/bin/pip install --no-cache-dir --no-compile --only-binary :all: \
-        --constraint /build/requirements-dev.lock tensorflow keras; \
+      sed -E 's/ *\\$//; /^ +--hash/d' /build/requirements-dev.lock > /build/constraints.txt \
+   && /opt/venv/bin/pip install --no-cache-dir --no-compile --only-binary :all: \
+        --constraint /build/constraints.txt tensorflow keras; \
     fi \
  && /opt/venv/bin/pip uninstall --yes pip setuptools
 COPY app.py gunicorn.conf.py LICENSE NOTICE ./
@@ -36,7 +37,8 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-has
 # hadolint ignore=DL3006
 FROM ${BASE}
 ARG ENGINE=ncnn
-ARG VERSION=0.1.0
+# That of brain_cnn/__init__.py: scripts/build_image.sh reads it there.
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="Brain CNN" \
       org.opencontainers.image.description="Brain MRI slice to tumour class, confidence and Grad-CAM; research and education only" \
       org.opencontainers.image.version="${VERSION}" \

@@ -1,8 +1,9 @@
 # make serve   the web app with the shipped model on http://127.0.0.1:8000
-# make test    lint, types and all tests
+# make test    lint, types and all tests, with the coverage of brain_cnn
 # make train   train on DATA (a folder, a ZIP or a link), write the model to OUT
 # make lint    what `make test` checks before the tests
-# make lock    the exact versions again, from requirements*.txt
+# make lock    requirements*.txt and the exact versions again, from pyproject.toml
+# make wheel   what pip installs, into dist/
 # make audit   known holes in what is served (pip-audit; asks the package registry)
 # make bench   measure everything beside the usual way, write docs/benchmark.*; 15 minutes on
 #              an idle machine (more engines: pip install -r requirements-bench.txt)
@@ -17,19 +18,20 @@ DATA ?= ../shared/data/brain-tumor-mri.zip
 OUT ?= models/brain_cnn
 ARGS ?=
 
-# The weights are read once a slice: in large pages they are found faster (5 % of an answer).
-HUGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 SERVE := .venv-serve
 DEV := .venv
 
-.PHONY: serve test train lint lock audit bench image clean
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(DEV)/bin/uv pip compile --quiet \
+	--universal --python-version 3.11 --generate-hashes
+
+.PHONY: serve test train lint lock wheel audit bench image clean
 .DEFAULT_GOAL := serve
 
 serve: $(SERVE)/ready
-	$(HUGE_PAGES) $(SERVE)/bin/gunicorn --config gunicorn.conf.py
+	$(SERVE)/bin/python -m brain_cnn.cli serve
 
 test: lint
-	$(DEV)/bin/python -m pytest $(ARGS)
+	$(DEV)/bin/python -m pytest $(if $(ARGS),,--cov) $(ARGS)
 
 lint: $(DEV)/ready
 	$(DEV)/bin/ruff check .
@@ -37,7 +39,7 @@ lint: $(DEV)/ready
 	$(DEV)/bin/mypy
 
 train: $(DEV)/ready
-	$(DEV)/bin/python scripts/train.py --data $(DATA) --out $(OUT) $(ARGS)
+	$(DEV)/bin/python -m brain_cnn.cli train --data $(DATA) --out $(OUT) $(ARGS)
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python scripts/benchmark.py $(ARGS)
@@ -47,10 +49,13 @@ image:
 
 lock: $(DEV)/ready
 	$(DEV)/bin/pip install --quiet uv
-	for name in serve dev; do UV_CUSTOM_COMPILE_COMMAND="make lock" \
-	  $(DEV)/bin/uv pip compile --universal --python-version 3.11 --quiet \
-	  $$(test $$name = dev || echo --generate-hashes) \
-	  requirements-$$name.txt --output-file requirements-$$name.lock || exit 1; done
+	$(DEV)/bin/python scripts/write_requirements.py
+	$(COMPILE) requirements-serve.txt --output-file requirements-serve.lock
+	$(COMPILE) requirements-dev.txt --constraint requirements-serve.lock \
+	  --output-file requirements-dev.lock
+
+wheel: $(DEV)/ready
+	$(DEV)/bin/python -m hatchling build -t wheel
 
 # Strict: a package that the registry in use knows no advisories of is a failure, not a pass.
 audit: $(DEV)/ready

@@ -19,7 +19,7 @@ DESCRIPTIONS: dict[str, str] = {
     "glioma": "A tumour that arises from the glial cells of the brain tissue itself.",
     "meningioma": "A tumour that arises from the meninges, the membranes around the brain.",
     "notumor": "No glioma, meningioma or pituitary tumour was recognised here. "
-    "That does not mean healthy: other lesions are not looked for.",
+    "That does not mean healthy: the model does not look for other lesions.",
     "pituitary": "A tumour of the pituitary gland, at the base of the brain.",
 }
 

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_cnn.percentiles import low_and_high, value_at
+
 INPUT_SIZE = 160
 """Side of the network's input in pixels."""
 
@@ -38,8 +40,6 @@ _AIR_SHARE = 0.05
 # Shares of the square's pixels below the values that become 0 and 1.
 _LOW_SHARE = 0.01
 _HIGH_SHARE = 0.995
-# One over the share of the values, at either end, among which these two are looked for.
-_TAIL = 40
 # Standard deviation of the blur before shrinking by s < 2, over sqrt(s^2 - 1): what means of
 # areas and the bilinear steps between them would blur, at a fifth of their cost.
 _SHRINK_BLUR = 0.6
@@ -182,20 +182,7 @@ def _bright_box(small: NDArray[np.float32]) -> tuple[float, float, float, float]
 def _air(small: NDArray[np.float32]) -> float:
     """Return the 5th percentile of float32 (n, n), as `np.percentile` does in float32."""
     below, share = divmod((small.size - 1) * _AIR_SHARE, 1.0)
-    return _value_at(small, int(below), np.float32(share))
-
-
-def _value_at(values: NDArray[np.float32], place: int, share: np.floating) -> float:
-    """Return what stands `share` of the way from `place` to the next, once sorted.
-
-    Asked for one place, NumPy takes a vectorised search that is ten times slower where many
-    values are equal, as in air; asked for two, it does not.
-    """
-    ordered = values.flatten()
-    ordered.partition((place, place + 1))
-    low, high = ordered[place], ordered[place + 1]
-    # From the nearer end, as NumPy does: the last bit depends on it.
-    return float(low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share))
+    return value_at(small, int(below), np.float32(share))
 
 
 def _crossings(profile: NDArray[np.float32], level: float) -> tuple[float, float]:
@@ -283,28 +270,9 @@ def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map the low and high percentile of float32 (S, S) to 0 and 1, and clip."""
-    low, high = _percentiles(square.ravel())
+    low, high = low_and_high(square.ravel(), _LOW_SHARE, _HIGH_SHARE)
     if high - low < 1.0:  # less than one grey level: nothing to see
         return np.zeros_like(square)
     shares = np.subtract(square, low, dtype=np.float32)
     shares *= np.float32(1.0 / (high - low))
     return shares.clip(0.0, 1.0, out=shares)
-
-
-def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the low and the high percentile of float32 (n,), as `np.percentile` does."""
-    # Every eighth value says where the tails begin; only these are then ordered.
-    few = values[::8].copy()
-    tail = few.size // _TAIL
-    few.partition((tail, few.size - 1 - tail))
-    found = []
-    for share, among, skipped in (
-        (_LOW_SHARE, values[values <= few[tail]], False),
-        (_HIGH_SHARE, values[values >= few[few.size - 1 - tail]], True),
-    ):
-        below, rest = divmod((values.size - 1) * share, 1.0)
-        place = int(below) - (values.size - among.size if skipped else 0)
-        if not 0 <= place < among.size - 1:  # the tail is shorter than it seemed
-            among, place = values, int(below)
-        found.append(_value_at(among, place, np.float64(rest)))
-    return found[0], found[1]

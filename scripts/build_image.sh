@@ -63,7 +63,8 @@ if [ -z "$base" ]; then
   fi
 fi
 
-say "build on $base"
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' brain_cnn/__init__.py)
+say "build $version on $base"
 # Lent to the RUN steps: where this machine takes its wheels from.
 set --
 for path in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
@@ -75,7 +76,7 @@ if command -v pip >/dev/null; then
   done
 fi
 buildah_ bud --isolation chroot --format docker --layers=false --build-arg BASE="$base" \
-  --build-arg ENGINE="$engine" --pull-never "$@" --tag "$image" .
+  --build-arg ENGINE="$engine" --build-arg VERSION="$version" --pull-never "$@" --tag "$image" .
 
 say "what was built"
 buildah_ inspect --type image --format \

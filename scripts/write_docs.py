@@ -1,9 +1,10 @@
-"""Write the numbers of metrics.json into README.md and the model card.
+"""Write what is measured, and what the program says of itself, into the documents.
 
     python scripts/write_docs.py            # fill the generated regions
     python scripts/write_docs.py --check    # only say whether they are up to date
 
-A generated region lies between `<!-- BEGIN GENERATED name -->` and
+The numbers come from `metrics.json`; settings, API and the examples' output come from the
+program (`reference_docs.py`). A generated region lies between `<!-- BEGIN GENERATED name -->` and
 `<!-- END GENERATED name -->`; what stands between them is replaced. Nobody types a number
 into a document by hand, so no document can disagree with the measurement.
 """
@@ -20,6 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reference_docs import REFERENCE_REGIONS
+
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.evaluation.metrics import format_interval, sample_sentence
 from brain_cnn.evaluation.tables import NOT_MEASURED, TRUST_REGIONS
@@ -27,7 +30,11 @@ from brain_cnn.evaluation.tables import table as _table
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "models" / "brain_cnn"
-DOCUMENTS = (ROOT / "README.md", BUNDLE / "MODEL_CARD.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    BUNDLE / "MODEL_CARD.md",
+    *(ROOT / "docs" / name for name in ("results.md", "settings.md", "api.md", "verdict.md")),
+)
 
 _REGION = re.compile(
     r"(?P<begin><!-- BEGIN GENERATED (?P<name>[\w-]+) -->\n)(?P<body>.*?)"
@@ -178,6 +185,24 @@ def localisation(metrics: Metrics) -> str:
     return _table(head, rows)
 
 
+def elsewhere(metrics: Metrics) -> str:
+    """How good the network is on other scanners, in one sentence."""
+    weightings = metrics.get("external", {}).get("ours", {}).get("weightings", {})
+    found = [
+        f"{name.replace('t1', 'T1').replace('t2', 'T2')} "
+        f"{format_interval(row['balanced_accuracy'], 3)}"
+        for name, row in weightings.items()
+        if name != "all"
+    ]
+    if not found:
+        return NOT_MEASURED
+    return (
+        f"On other scanners the network is clearly worse. Its balanced accuracy over glioma, "
+        f"meningioma and notumor there: {', '.join(found)} (slices that helped to choose the "
+        f"network)."
+    )
+
+
 def training(metrics: Metrics) -> str:
     """How the shipped weights were made, as the training script recorded it."""
     rows = _flat(metrics.get("training") or {})
@@ -192,7 +217,9 @@ REGIONS: dict[str, Callable[[Metrics], str]] = {
     "official": split_tables("official"),
     "localisation": localisation,
     "training": training,
+    "elsewhere": elsewhere,
     **TRUST_REGIONS,
+    **REFERENCE_REGIONS,
 }
 
 

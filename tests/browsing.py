@@ -31,6 +31,14 @@ def browser():
         started.close()
 
 
+@pytest.fixture(scope="session")
+def expect():
+    """Playwright's `expect`: waits until what it says holds, for as long as a page may take."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    playwright.expect.set_options(timeout=60_000)
+    return playwright.expect
+
+
 @pytest.fixture
 def open_page(browser, server):
     """Return a function that opens the start page; at the end nothing may have complained."""
@@ -105,9 +113,37 @@ def choose(page, *files):
 
 
 def answer(page, *files):
-    """Choose files and wait until the answer of the first is painted."""
+    """Choose files and wait until an answer to them is painted."""
+    forget_painted(page)
     choose(page, *files)
     page.wait_for_selector(READY)
+
+
+def forget_painted(page):
+    """Make `READY` wait for the next answer: the one that is shown is ready already."""
+    page.evaluate(
+        "(ready) => document.querySelector(ready)?.removeAttribute('data-painted')", READY
+    )
+
+
+def note_states(page):
+    """Keep what the list of uploads says, in `states_said`, however briefly it says it."""
+    page.evaluate(
+        """() => {
+            window.said = [];
+            const note = () => {
+                for (const state of document.querySelectorAll(".item-state"))
+                    if (state.textContent !== said.at(-1)) said.push(state.textContent);
+            };
+            new MutationObserver(note).observe(document.getElementById("items"),
+                {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+
+
+def states_said(page):
+    """Return the words of the uploads since `note_states`, in their order."""
+    return page.evaluate("said")
 
 
 def transfer(page, files):
@@ -132,9 +168,21 @@ def frame(page):
     page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
-def pixels(page, canvas="heat"):
-    """Return uint8 (H, W, 3), what a canvas shows."""
+def drawing(page, canvas="heat"):
+    """Return what a canvas shows, as a data URI."""
     frame(page)
-    url = page.evaluate("(id) => document.getElementById(id).toDataURL()", canvas)
+    return page.evaluate("(id) => document.getElementById(id).toDataURL()", canvas)
+
+
+def wait_for_other_drawing(page, before, canvas="heat"):
+    """Wait until a canvas shows something else than `before`, of `drawing`."""
+    page.wait_for_function(
+        "([id, before]) => document.getElementById(id).toDataURL() !== before", arg=[canvas, before]
+    )
+
+
+def pixels(page, canvas="heat"):
+    """Return int (H, W, 3) in 0..255, what a canvas shows."""
+    url = drawing(page, canvas)
     picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
     return np.asarray(picture.convert("RGB")).astype(int)

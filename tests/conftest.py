@@ -21,15 +21,16 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brain_cnn.inference.bundle import BundleOrigin, load_bundle, write_bundle_json
-from brain_cnn.inference.calibration import COVERAGES, Calibration
+from brain_cnn.inference.calibration import Calibration
 from brain_cnn.inference.classifier import Classifier, load_classifier
+from brain_cnn.inference.conformal import same_for_all
 from brain_cnn.labels import LABELS
 from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
 
-pytest_plugins = ["browsing", "archive_files"]
+pytest_plugins = ["browsing", "archive_files", "skips"]
 
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
@@ -75,7 +76,7 @@ def confident(classifier):
 @pytest.fixture(scope="session")
 def uncertain(classifier):
     """Return the shipped network where every prediction set holds all classes."""
-    return recalibrated(classifier, Calibration(1.0, dict.fromkeys(COVERAGES, 1.0)))
+    return recalibrated(classifier, Calibration(1.0, same_for_all(1.0)))
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +86,7 @@ def refusing(classifier):
         np.zeros((1, classifier.bundle.input_size, classifier.bundle.input_size, 1), np.float32)
     ).features.shape[1]
     gate = FeatureGate(np.zeros((len(LABELS), size)), np.eye(size), np.linspace(0, 1, 201), -1.0)
-    return recalibrated(classifier, Calibration(1.0, dict.fromkeys(COVERAGES, 0.0), gate))
+    return recalibrated(classifier, Calibration(1.0, same_for_all(0.0), gate))
 
 
 @pytest.fixture

@@ -24,7 +24,10 @@ def _find() -> Path | None:
 REAL_DATA: Path | None = _find()
 """Folder that holds the ZIP of slices, the protocol CSV and the masks; None where absent."""
 
+NO_REAL_DATA = "no real data"
+"""How the reason of every skip for want of them begins (tests/skips.py)."""
+
 needs_real_data = pytest.mark.skipif(
     REAL_DATA is None,
-    reason=f"no real data: neither BRAIN_CNN_DATA nor ../shared/data holds {ZIP_NAME}",
+    reason=f"{NO_REAL_DATA}: neither BRAIN_CNN_DATA nor ../shared/data holds {ZIP_NAME}",
 )

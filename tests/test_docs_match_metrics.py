@@ -1,4 +1,4 @@
-"""No number in README or model card differs from metrics.json; a missing model is a failure."""
+"""No number in a document differs from metrics.json; a missing model is a failure."""
 
 import json
 import re
@@ -66,6 +66,19 @@ def test_readme_shows_the_results_in_a_generated_region():
     assert "<!-- BEGIN GENERATED summary -->" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "regions"),
+    [
+        ("results", ("summary", "four-numbers", "localisation")),
+        ("settings", ("settings",)),
+        ("api", ("api-answer", "api-routes", "api-shapes")),
+    ],
+)
+def test_pages_of_the_docs_are_written_from_metrics_and_program(name, regions):
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert [r for r in regions if f"<!-- BEGIN GENERATED {r} -->" not in text] == []
+
+
 def test_model_card_has_every_section_of_mitchell_et_al():
     text = CARD.read_text(encoding="utf-8")
     for heading in (
@@ -91,12 +104,21 @@ def test_model_card_leaves_no_number_unmeasured():
     assert "Not measured yet" not in CARD.read_text(encoding="utf-8")
 
 
-def test_measured_numbers_are_typed_in_generated_regions_only():
+@pytest.mark.parametrize(
+    "document",
+    [
+        CARD,
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("api", "page", "results", "settings", "study")),
+    ],
+    ids=lambda path: path.name,
+)
+def test_measured_numbers_are_typed_in_generated_regions_only(document):
     """A number like 0.93 or 93.2 % outside the regions would rot."""
     outside = re.sub(
         r"<!-- BEGIN GENERATED.*?<!-- END GENERATED [\w-]+ -->",
         "",
-        CARD.read_text(encoding="utf-8"),
+        document.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
     assert re.findall(r"(?<![\w.])0\.\d{2,}|\d+\.\d+ ?%", outside) == []

@@ -51,58 +51,89 @@ def score_on_cluster(
     try:
         print(f"Dask dashboard: {client.dashboard_link}", file=progress or sys.stderr, flush=True)
         at_once = _AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        running: dict[Any, Chunk] = {}
-        suspects: deque[Chunk] = deque()
-        halves: dict[int, _Halves] = {}
-
-        def submit(chunk: Chunk) -> None:
-            future = client.submit(
-                judge_chunk, settings, fingerprint, chunk.items, pure=False, priority=-chunk.number
-            )
-            running[future] = chunk
-
-        def fill() -> bool:
-            """Keep the workers busy; a suspect runs alone, so that it takes nobody along."""
-            while not suspects and len(running) < at_once:
-                chunk = next(chunks, None)
-                if chunk is None:
-                    break
-                submit(chunk)
-            if suspects and not running:
-                submit(suspects.popleft())
-            return bool(running)
-
-        while fill():
-            future = _first_done(list(running), client, cluster, settings.workers)
-            chunk = running.pop(future)
+        work = _Work(settings, fingerprint, chunks, client)
+        while work.fill(at_once):
+            future = _first_done(list(work.running), client, cluster, settings.workers)
+            chunk = work.running.pop(future)
             failure = future.exception() if future.status == "error" else None
             if failure is None:
                 scored = future.result()
             elif not isinstance(failure, KilledWorker):
                 raise failure
-            elif not chunk.suspect:
-                # Perhaps a neighbour ended the worker: once more, and alone.
-                suspects.append(replace(chunk, suspect=True))
-                continue
-            elif len(chunk.items) > 1:
-                halves.setdefault(chunk.number, _Halves(chunk.items))
-                middle = len(chunk.items) // 2
-                for items in (chunk.items[:middle], chunk.items[middle:]):
-                    suspects.append(Chunk(chunk.number, items, suspect=True))
+            elif work.try_again(chunk):
                 continue
             else:
                 scored = [_killed(chunk.items[0], settings)]
             future.release()
-            whole = halves.get(chunk.number)
-            if whole is None:
-                yield chunk.number, scored
-            elif (all_of_it := whole.add(chunk.items, scored)) is not None:
-                yield chunk.number, all_of_it
-                del halves[chunk.number]
+            whole = work.whole(chunk, scored)
+            if whole is not None:
+                yield chunk.number, whole
     finally:
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+class _Work:
+    """The chunks that are under way, and those that are tried again since a worker died.
+
+    Attributes:
+        running: future -> its chunk.
+    """
+
+    def __init__(
+        self, settings: JobSettings, fingerprint: str, chunks: Iterator[Chunk], client: Any
+    ) -> None:
+        self._settings, self._fingerprint = settings, fingerprint
+        self._chunks, self._client = chunks, client
+        self.running: dict[Any, Chunk] = {}
+        self._suspects: deque[Chunk] = deque()
+        self._halves: dict[int, _Halves] = {}
+
+    def fill(self, at_once: int) -> bool:
+        """Keep the workers busy; a suspect runs alone, so that it takes nobody along.
+
+        Returns:
+            Whether anything is under way.
+        """
+        while not self._suspects and len(self.running) < at_once:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._submit(chunk)
+        if self._suspects and not self.running:
+            self._submit(self._suspects.popleft())
+        return bool(self.running)
+
+    def _submit(self, chunk: Chunk) -> None:
+        order = -chunk.number
+        args = (self._settings, self._fingerprint, chunk.items)
+        future = self._client.submit(judge_chunk, *args, pure=False, priority=order)
+        self.running[future] = chunk
+
+    def try_again(self, chunk: Chunk) -> bool:
+        """Send a chunk out again, with which a worker died; False where it is one file alone."""
+        if not chunk.suspect:
+            # Perhaps a neighbour ended the worker: once more, and alone.
+            self._suspects.append(replace(chunk, suspect=True))
+            return True
+        if len(chunk.items) == 1:
+            return False
+        self._halves.setdefault(chunk.number, _Halves(chunk.items))
+        middle = len(chunk.items) // 2
+        for items in (chunk.items[:middle], chunk.items[middle:]):
+            self._suspects.append(Chunk(chunk.number, items, suspect=True))
+        return True
+
+    def whole(self, chunk: Chunk, scored: list[Scored]) -> list[Scored] | None:
+        """Take what came of a chunk or a piece of one; return the chunk where it is whole."""
+        halves = self._halves.get(chunk.number)
+        if halves is None:
+            return scored
+        together = halves.add(chunk.items, scored)
+        if together is not None:
+            del self._halves[chunk.number]
+        return together
 
 
 def _first_done(futures: list[Any], client: Any, cluster: Any, workers: int) -> Any:

@@ -1,4 +1,4 @@
-"""Tables of rows on disk: Parquet, CSV and JSON Lines, each written whole or not at all."""
+"""Tables of rows on disk: Parquet, CSV and JSON Lines, each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNFINISHED = ".part"
 
 
 def write_table(path: Path, rows: Sequence[Row], columns: Columns) -> None:
-    """Write a table under another name, and give it its own name when it is on the disk."""
+    """Write a table under another name, and rename it when it is on the disk."""
     unfinished = path.with_name(path.name + UNFINISHED)
     _WRITERS[path.suffix](unfinished, rows, columns)
     with unfinished.open("rb") as file:

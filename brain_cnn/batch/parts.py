@@ -135,14 +135,14 @@ class Results:
                 raise SettingsError(
                     "other-results",
                     f"The results in {self.folder} have other columns than this version writes.",
-                    "Go on with the version that began them, or give another folder with --out.",
+                    "Continue with the version that began them, or give another folder with --out.",
                 )
             return
         others = [p.name for p in self.folder.iterdir() if p.name != _LOCK]
         if any(not name.endswith(UNFINISHED) for name in others):
             raise SettingsError(
                 "not-results",
-                f"{self.folder} holds files that are no results of a scoring.",
+                f"{self.folder} holds files that are no results of this command.",
                 "Give a new or an empty folder with --out.",
             )
         about = {

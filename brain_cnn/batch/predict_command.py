@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def score_archive(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Score an archive into a folder; return the exit status."""
     from brain_cnn.batch import JobSettings, ScoreSettings, run_job
+    from brain_cnn.batch.switching import quick_switches
 
     if len(options.inputs) != 1 or options.json or options.csv or options.overlays:
         parser.error("--out takes one folder, ZIP or file, and --format for what is written")
@@ -107,7 +108,8 @@ def score_archive(parser: argparse.ArgumentParser, options: argparse.Namespace) 
     # A scheduler of jobs stops with SIGTERM what a person stops with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = run_job(settings, None if options.quiet else sys.stderr)
+        with quick_switches():  # this process is ours
+            result = run_job(settings, None if options.quiet else sys.stderr)
     except KeyboardInterrupt:
         print("predict: stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -18,7 +18,7 @@ class JobSettings:
         out: folder of the results.
         model: the model folder; None means the shipped one.
         engine: "ncnn", "onnx" or "tensorflow".
-        coverage: promise of the prediction sets.
+        coverage: target coverage of the prediction sets.
         form: "parquet", "csv" or "jsonl".
         score: how files are judged.
         part_files: files in one part; a part also ends at 256 MiB of files.

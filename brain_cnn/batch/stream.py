@@ -7,7 +7,6 @@ number and bytes) and batches in the engine.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,9 +24,6 @@ from brain_cnn.scan import Scan, Slice, read_scan
 _AHEAD_FILES = 96
 _AHEAD_BYTES = 64 * 1024 * 1024
 _MOST_OPEN = 512  # files whose rows wait for a batch
-# Seconds after which a thread that computes in Python lets another in. Python's own 5 ms is
-# longer than a slice takes: one that comes back from the network would wait for the next core.
-_SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -94,15 +90,15 @@ def score(model: Classifier, items: Iterable[Item], settings: ScoreSettings) -> 
         model: loaded once; its engine should use one thread, since several batches are
             judged at once.
         items: drawn as they are needed.
+
+    A program of its own runs this within `switching.quick_switches`, which saves a part of
+    the waiting of threads for each other.
     """
     stream = _Stream(model, settings)
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _SWITCH_S))
     try:
         yield from stream.run(iter(items))
     finally:
         stream.stop()
-        sys.setswitchinterval(before)
 
 
 class _Stream:

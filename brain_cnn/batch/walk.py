@@ -27,9 +27,9 @@ class Item:
             name of the ZIP. It is valid Unicode, whatever bytes the name has.
         source: the file on disk, as the system spells it; the ZIP of a member.
         member: place in the directory of the ZIP, from 0; -1 for a plain file.
-        size: bytes on disk, or of the member unpacked; -1 where it cannot be told.
+        size: bytes on disk, or of the unpacked member; -1 if unknown.
         packed: bytes of the member as packed; `size` for a plain file.
-        problem: why it cannot be read ("" where it seems that it can).
+        problem: why it cannot be read ("" if it seems readable).
     """
 
     path: str
@@ -44,19 +44,19 @@ Key = tuple[str, ...]
 
 
 def key_of(path: str) -> Key:
-    """Return what the walk sorts by."""
+    """Return the key that the walk sorts by."""
     return tuple(path.split("/"))
 
 
 def walk(root: Path, leave_out: Path | None = None) -> Iterator[Item]:
     """Yield the files under `root` (a folder, a ZIP or one file), sorted by `key_of`.
 
-    Hidden files and folders (a name with a dot in front, and what macOS adds) are passed
-    over, links to folders are not followed, and what is no regular file is not opened.
+    Skips hidden files and folders (a name with a dot in front, and files that macOS adds),
+    links to folders, and everything that is not a regular file.
 
     Args:
         root: where to begin.
-        leave_out: a folder that is not entered: the results may lie inside the archive.
+        leave_out: a folder to skip: the results may lie inside the archive.
     """
     if root.is_dir():
         skip = str(leave_out.resolve()) if leave_out is not None else ""
@@ -157,7 +157,7 @@ class Opener:
         """Return the bytes of a file.
 
         Raises:
-            ScanError: it cannot be opened, or is too large to be read at all.
+            ScanError: it cannot be opened, or is too large to read.
         """
         if item.problem:
             code = "damaged-archive" if item.source.lower().endswith(".zip") else "unreadable"
@@ -166,7 +166,7 @@ class Opener:
             raise ScanError(
                 "file-too-large",
                 f"The file has {item.size:,} bytes; the limit is {self._limits.max_bytes:,}.",
-                "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+                "Export it at a smaller size: 1024 x 1024 pixels are enough for a slice.",
                 status=413,
             )
         if item.member < 0:
@@ -200,7 +200,8 @@ class Opener:
             ) from error
         except NotImplementedError as error:
             raise ScanError(
-                "unsupported-archive", "The ZIP archive is packed with a method that is not read."
+                "unsupported-archive",
+                "The ZIP archive uses a compression method that is not supported.",
             ) from error
         except Exception as error:  # a parser of foreign bytes may raise anything at all
             raise ScanError(
@@ -221,7 +222,7 @@ class Opener:
         return self._zip
 
     def close(self) -> None:
-        """Let go of the ZIP."""
+        """Close the ZIP."""
         if self._zip is not None:
             self._zip.close()
             self._zip = None

@@ -118,14 +118,14 @@ def score_audit(
 def list_suspects(scores: AuditScores, labels: NDArray[np.int64], count: int = 30) -> list[Suspect]:
     """Return the `count` oddest images of each kind, the oddest first."""
     by_label = np.argsort(scores.own, kind="stable")[:count]
-    by_look = np.argsort(-scores.outlier, kind="stable")[:count]
+    by_outlier = np.argsort(-scores.outlier, kind="stable")[:count]
     return [
         Suspect(
             int(i), "label", float(scores.own[i]), LABELS[int(scores.probabilities[i].argmax())]
         )
         for i in by_label
         if int(scores.probabilities[i].argmax()) != int(labels[i])
-    ] + [Suspect(int(i), "stranger", float(scores.outlier[i])) for i in by_look]
+    ] + [Suspect(int(i), "stranger", float(scores.outlier[i])) for i in by_outlier]
 
 
 def audit_labels(

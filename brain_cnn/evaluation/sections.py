@@ -66,7 +66,7 @@ def calibrated_keras_model(model: Any, data: LabelledData) -> KerasModel:
     val = take(data, data.split.val)
     draft = KerasModel(model, Calibration.identity())
     logits = draft.predictor.predict_slices(one.pixels for one in val.slices).logits
-    return KerasModel(model, fit_calibration(logits, val.truth))
+    return KerasModel(model, fit_calibration(logits, val.truth, val.groups))
 
 
 def evaluate_uncertainty(model: EvaluatedModel, part: Part, protocol: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def four_numbers(metrics: Metrics) -> str:
     )
 
 
-def sureness(metrics: Metrics) -> str:
+def uncertainty(metrics: Metrics) -> str:
     """Calibration, prediction sets and verdicts on the protocol test."""
     models = _models(metrics.get("sureness", {}))
     if not models:
@@ -74,20 +74,35 @@ def sureness(metrics: Metrics) -> str:
             "unfamiliar", "accuracy of the confident", "slices (groups)"]  # fmt: skip
     rows = [
         [model, _cell(part["ece"]), _cell(part["ece_perfect"])]
-        + [_cell(part["verdicts"][v]) for v in ("confident", "uncertain", "unfamiliar")]
-        + [_cell(part["verdicts"]["accuracy_of_confident"]), _size(part)]
+        + [
+            _cell(part.get("verdicts", {}).get(v))
+            for v in ("confident", "uncertain", "unfamiliar", "accuracy_of_confident")
+        ]
+        + [_size(part)]
         for model, part in models
     ]
     pieces = [f"{models[0][1]['protocol']}.", table(head, rows)]
     for model, part in models:
-        sets = [
-            [promised, name, _cell(row["coverage"]), _cell(row["size"], 2), _size(row)]
-            for promised, classes in part["coverage"].items()
-            for name, row in classes.items()
-        ]
-        head = ["promised", "class", "holds the truth", "labels in the set", "slices (groups)"]
-        pieces += [f"Prediction sets, {model}:", table(head, sets)]
+        if "coverage" in part:
+            pieces += [f"Prediction sets, {model}:", _sets(part["coverage"])]
     return "\n\n".join(pieces)
+
+
+def _sets(coverage: Metrics) -> str:
+    """Return the table of one network's prediction sets, by target coverage and class."""
+    rows = []
+    for target, classes in coverage.items():
+        for name, row in classes.items():
+            floor = "-" if row.get("floor") is None else f"{row['floor']:.3f}"
+            groups = "-" if row.get("val_groups") is None else str(row["val_groups"])
+            shares = [f"{row['sizes'][str(n)]['value']:.3f}" for n in range(1, 5)]
+            held, size = _cell(row["coverage"]), _cell(row["size"], 2)
+            rows.append([target, name, groups, floor, held, size, *shares, _size(row)])
+    head = [
+        "target coverage", "class", "val groups", "sure to reach", "holds the truth",
+        "labels in the set", "sets of 1", "of 2", "of 3", "of 4", "slices (groups)",
+    ]  # fmt: skip
+    return table(head, rows)
 
 
 def selective(metrics: Metrics) -> str:
@@ -116,12 +131,12 @@ def external(metrics: Metrics) -> str:
     keys = ("balanced_accuracy", "tumour_called_notumor", "tumour_confidently_notumor",
             "answered", "accuracy_of_confident")  # fmt: skip
     rows = [
-        [model, name, *(_cell(row[key]) for key in keys), _size(row)]
+        [model, name, *(_cell(row.get(key)) for key in keys), _size(row)]
         for model, part in models
         for name, row in part["weightings"].items()
     ]
     other = [
-        [model, *(_cell(part["other_lesion"][k]) for k in
+        [model, *(_cell(part["other_lesion"].get(k)) for k in
                   ("confidently_a_tumour", "confidently_notumor", "unfamiliar")),
          _size(part["other_lesion"]["unfamiliar"])]
         for model, part in models
@@ -207,7 +222,7 @@ def shortcuts(metrics: Metrics) -> str:
 
 TRUST_REGIONS: dict[str, Callable[[Metrics], str]] = {
     "four-numbers": four_numbers,
-    "sureness": sureness,
+    "sureness": uncertainty,
     "selective": selective,
     "external": external,
     "refusal": refusal,

@@ -1,4 +1,4 @@
-"""Figures of numbers about sureness, faithfulness and robustness; no slice is shown."""
+"""Figures of numbers about uncertainty, faithfulness and robustness; no slice is shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reliability_diagram(section: dict[str, Any], title: str = "") -> Figure:
 
 
 def selective_curves(curves: dict[str, list[dict[str, Any]]], title: str = "") -> Figure:
-    """Draw accuracy against the share answered; name -> rows of `sureness.selective`."""
+    """Draw accuracy against the share answered; name -> rows of `uncertainty.selective`."""
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for name, rows in curves.items():

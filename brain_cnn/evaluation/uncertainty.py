@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brain_cnn.evaluation.bootstrap import RESAMPLES, bootstrap_mean
 from brain_cnn.evaluation.metrics import ECE_BINS, evaluate_predictions
 from brain_cnn.evaluation.models import Predictions
-from brain_cnn.inference.calibration import COVERAGES
+from brain_cnn.inference.conformal import COVERAGES, coverage_floor
 from brain_cnn.labels import LABELS
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -86,27 +86,44 @@ def _perfect_ece(top: NDArray[np.float64], bins: NDArray[np.int64]) -> dict[str,
 def coverage_table(
     predictions: Predictions, truth: NDArray[np.int64], groups: Groups
 ) -> dict[str, Any]:
-    """Return for each promised coverage how often the set holds the truth, and its size.
+    """Return for each target coverage how often the set holds the truth, and its size.
 
     Returns:
-        "0.90" -> {"all" or a label -> {"n", "groups", "coverage", "size"}}.
+        "0.90" -> {"all" or a label -> {"n", "groups", "coverage", "size" (mean), "sizes":
+        {"1" .. "4": share of sets with so many labels}}}; for a label also `val_groups`, on
+        which its threshold stands, and `floor`, the coverage that so many are sure to reach.
     """
     table: dict[str, Any] = {}
-    for promised in COVERAGES:
-        sets = predictions.sets(promised)
+    fitted = dict(zip(LABELS, predictions.calibration.set_groups, strict=False))
+    for target in COVERAGES:
+        sets = predictions.sets(target)
         holds = np.array([LABELS[t] in s for t, s in zip(truth, sets, strict=True)], dtype=float)
-        sizes = np.array([len(s) for s in sets], dtype=float)
-        table[f"{promised:.2f}"] = {
-            name: {
-                "n": int(members.sum()),
-                "groups": counted(holds[members], groups_of(groups, members))["groups"],
-                "coverage": bootstrap_mean(holds[members], groups_of(groups, members)),
-                "size": bootstrap_mean(sizes[members], groups_of(groups, members)),
-            }
+        sizes = np.array([len(s) for s in sets])
+        rows = {
+            name: _set_row(holds[members], sizes[members], groups_of(groups, members))
             for name, members in _all_and_classes(truth)
             if members.any()
         }
+        for name in fitted.keys() & rows.keys():
+            floor = round(coverage_floor(target, fitted[name]), 6)
+            rows[name] |= {"val_groups": fitted[name], "floor": floor}
+        table[f"{target:.2f}"] = rows
     return table
+
+
+def _set_row(
+    holds: NDArray[np.float64], sizes: NDArray[np.int64], groups: Groups
+) -> dict[str, Any]:
+    return {
+        "n": len(holds),
+        "groups": counted(holds, groups)["groups"],
+        "coverage": bootstrap_mean(holds, groups),
+        "size": bootstrap_mean(sizes.astype(float), groups),
+        "sizes": {
+            str(count): bootstrap_mean((sizes == count).astype(float), groups)
+            for count in range(1, len(LABELS) + 1)
+        },
+    }
 
 
 def _all_and_classes(truth: NDArray[np.int64]) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -1,5 +1,5 @@
-"""Where the network looked, and whether that is where the tumour is.
+"""Where the network looked.
 
-`gradcam` needs TensorFlow and is imported by whoever asks for it; nothing is imported here,
-so that the serving side, whose heatmaps come from the class maps, stays without it.
+`gradcam` needs TensorFlow, so this file does not import it: serving takes its heatmaps from the
+class maps and works without TensorFlow.
 """

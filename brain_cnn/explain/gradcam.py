@@ -4,9 +4,9 @@ The map of a class is ReLU(sum_k a_k F_k), where F is a feature map and a_k the 
 positions of the gradient of the class's logit with respect to F_k. The logit is taken
 *before* a final softmax: after it, a confident network has almost no gradient left.
 
-The forward pass runs eagerly under a gradient tape, and the one layer of interest is
-listened to while it runs. Nothing is rebuilt, so it works alike for functional,
-sequential and nested models, freshly loaded ones too; the model is left as it was.
+The forward pass runs eagerly under a gradient tape, and a hook records the layer of
+interest while it runs. Nothing is rebuilt, so functional, sequential, nested and freshly
+loaded models all work; the model does not change.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ def make_gradcam_heatmap(
     """Return the Grad-CAM of one class for one image.
 
     Args:
-        img_array: (1, S, S, C), the model's input as it is (no scaling happens here).
-        model: any Keras CNN on the TensorFlow backend. Of a dict of outputs, `logits` is
-            used; of a list, the first. A final softmax or sigmoid is looked behind.
+        img_array: (1, S, S, C), the model's input (this function does not scale it).
+        model: any Keras CNN on the TensorFlow backend. From a dict of outputs `logits` is
+            used, from a list the first. Scores are taken before a final softmax or sigmoid.
         last_conv_layer_name: the layer whose output is the feature map, nested ones
-            included. None: the tensor that enters `class_maps` where the model has such a
+            included. None: the tensor that enters `class_maps` if the model has such a
             layer (then the result equals ReLU of the class map), else the output of the
             last convolution.
         pred_index: the class; None takes the one with the highest logit.
 
     Returns:
         float32 (h, w), the grid of the feature map, scaled by its own maximum to 0..1;
-        all zero where there is no positive evidence for the class.
+        all zero if there is no positive evidence for the class.
 
     Raises:
         LayerNotFoundError: no such layer, or it has no (h, w, C) output; lists those that do.
@@ -136,9 +136,9 @@ def _combine(features: NDArray[Any], gradient: NDArray[Any]) -> NDArray[np.float
 def _listen(
     operation: Any, notice: Callable[[Any, Any], None], *, before: bool = False
 ) -> Iterator[None]:
-    """Tell `notice(first input, output)` of every call of `operation` meanwhile.
+    """Call `notice(first input, output)` for every call of `operation` meanwhile.
 
-    With `before`, it is told before the call (output None), so that what it watches is
+    With `before`, `notice` runs before the call (output None), so that what it watches is
     recorded from the layer's own work on.
     """
     original = operation.call
@@ -218,9 +218,9 @@ def _choose(outputs: Any) -> Any:
 
 
 def _final_operation(model: Any) -> Any:
-    """Return the layer or operation that makes the class scores; None if it is not known.
+    """Return the layer or operation that makes the class scores; None if unknown.
 
-    Known are functional and sequential models, whose graph can be looked at.
+    Known for functional and sequential models, whose graph can be inspected.
     """
     try:
         # A sequential model has `outputs` alone; of a functional one, `output` keeps the names.

@@ -72,12 +72,13 @@ class Bundle:
     fingerprint: str
 
 
-def load_bundle(path: Path | None = None) -> Bundle:
+def load_bundle(path: Path | None = None, calibration: Calibration | None = None) -> Bundle:
     """Check a model folder and return it.
 
     Args:
         path: the folder; None means `BRAIN_CNN_MODEL`, else the bundle shipped with the
             package.
+        calibration: this one in place of the folder's, which is to be fitted again.
 
     Raises:
         BundleError: the folder, bundle.json or a listed file is missing, a checksum, the
@@ -97,7 +98,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
         onnx_path=path / ONNX_NAME,
         keras_path=path / KERAS_NAME,
         ncnn_paths=_ncnn_paths(path, info["files"]),
-        calibration=Calibration.load(path),
+        calibration=Calibration.load(path) if calibration is None else calibration,
         info=info,
         name=str(info["name"]),
         version=str(info["version"]),

@@ -4,8 +4,8 @@ Fitted after training, on the `val` part alone (what is familiar on `train` as w
 travelling with the weights:
 
 - a temperature (Guo et al. 2017): probabilities = softmax(logits / temperature);
-- split conformal prediction sets (Romano et al. 2020): labels in falling order of
-  probability, until a threshold that keeps the promised coverage;
+- label-conditional conformal prediction sets (`conformal`): a label is in the set where its
+  probability reaches its own threshold, fitted over patients for a target coverage;
 - an out-of-distribution gate (`ood.gate`): distances from the training slices and likeness
   to outliers; its limits together let 98 % of `val` pass;
 - a trust (`ood.trust`): whether a label would hold had the slice another source;
@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,17 @@ from numpy.typing import NDArray
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.inference.conformal import (
     COVERAGES,
+    Thresholds,
+    count_groups,
     fit_set_thresholds,
     fit_temperature,
     labels_within,
+    read_thresholds,
+    same_for_all,
     softmax,
 )
 from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Prediction
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.gate import GateResult, run_gate
@@ -44,20 +49,9 @@ Floats = NDArray[np.float64]
 CALIBRATION_FILES = ("calibration.json", "familiarity.npz")
 
 __all__ = [
-    "CALIBRATION_FILES", "COVERAGES", "Calibration", "NetworkOutput", "fit_calibration",
+    "CALIBRATION_FILES", "COVERAGES", "Calibration", "fit_calibration",
     "fit_set_thresholds", "fit_temperature", "softmax",
 ]  # fmt: skip
-
-
-class NetworkOutput(Protocol):
-    """One forward pass: float logits (N, 4), class_maps (N, h, w, 4), features (N, D)."""
-
-    @property
-    def logits(self) -> NDArray[np.float32]: ...
-    @property
-    def class_maps(self) -> NDArray[np.float32]: ...
-    @property
-    def features(self) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -66,24 +60,26 @@ class Calibration:
 
     Attributes:
         temperature: divides the logits, above 0.
-        set_thresholds: for each coverage in `COVERAGES`, the largest score of a label that
-            still enters the set.
+        set_thresholds: for each target coverage in `COVERAGES`, for each label the largest
+            1 - p (0..1) with which it is still in the set.
         gate: the check of the network's features; None lets everything pass (a model
             without features).
         appearance: the checks of how a slice looks; None in models that were fitted before them.
         trust: whether a label would hold elsewhere; None trusts every label.
+        set_groups: for each label how many groups its thresholds stand on; () is not known.
     """
 
     temperature: float
-    set_thresholds: dict[float, float]
+    set_thresholds: Thresholds
     gate: FeatureGate | None = field(default=None, repr=False)
     appearance: Appearance | None = field(default=None, repr=False)
     trust: Trust | None = field(default=None, repr=False)
+    set_groups: tuple[int, ...] = ()
 
     @classmethod
     def identity(cls) -> Calibration:
         """Return one that changes nothing: temperature 1, sets of the top label, no gate."""
-        return cls(1.0, dict.fromkeys(COVERAGES, 0.0))
+        return cls(1.0, same_for_all(0.0))
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N, 4) that sums to 1, from logits (N, 4)."""
@@ -92,7 +88,7 @@ class Calibration:
     def prediction_set(
         self, probabilities: NDArray[np.floating], coverage: float = 0.95
     ) -> tuple[str, ...]:
-        """Return the labels that hold the truth with the promised coverage, likeliest first.
+        """Return the labels that hold the truth with the target coverage, likeliest first.
 
         Args:
             probabilities: float (4,), from `probabilities`.
@@ -119,7 +115,7 @@ class Calibration:
         return self._check(self._distances(features), tensors)
 
     def predict(
-        self, output: NetworkOutput, tensors: NDArray[np.floating], coverage: float = 0.95
+        self, output: EngineOutput, tensors: NDArray[np.floating], coverage: float = 0.95
     ) -> list[Prediction]:
         """Turn the network's outputs for N slices into predictions, in their order.
 
@@ -158,7 +154,7 @@ class Calibration:
         return predictions
 
     def _assess(
-        self, output: NetworkOutput, tensors: NDArray[np.floating]
+        self, output: EngineOutput, tensors: NDArray[np.floating]
     ) -> tuple[GateResult, Floats]:
         """Return the gate's result and the trust (N,); 1 where no trust was fitted."""
         distances = self._distances(output.features)
@@ -168,7 +164,7 @@ class Calibration:
         inputs = self._trust_inputs(output, distances, gate.excess)
         return gate, self.trust.of(inputs)
 
-    def trust_inputs(self, output: NetworkOutput, excess: Floats) -> Floats:
+    def trust_inputs(self, output: EngineOutput, excess: Floats) -> Floats:
         """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""
         return self._trust_inputs(output, self._distances(output.features), excess)
 
@@ -205,7 +201,7 @@ class Calibration:
             return np.zeros((len(features), len(LABELS)))
         return self.gate.distances(features)
 
-    def _trust_inputs(self, output: NetworkOutput, distances: Floats, excess: Floats) -> Floats:
+    def _trust_inputs(self, output: EngineOutput, distances: Floats, excess: Floats) -> Floats:
         logits = output.logits / self.temperature
         return trust_inputs(logits, output.class_maps, output.features, distances, excess)
 
@@ -214,14 +210,9 @@ class Calibration:
 
     def save(self, folder: Path) -> list[str]:
         """Write `CALIBRATION_FILES` into `folder`; return the names written."""
-        record = {
-            "temperature": self.temperature,
-            "set_thresholds": {str(key): value for key, value in self.set_thresholds.items()},
-            "familiarity": self.gate is not None,
-        }
-        (folder / CALIBRATION_FILES[0]).write_text(json.dumps(record, indent=2) + "\n")
+        names = self.save_record(folder)
         if self.gate is None:
-            return [CALIBRATION_FILES[0]]
+            return names
         arrays: dict[str, Any] = {
             # float32: half the size, and far finer than the limit needs.
             "centres": self.gate.centres.astype(np.float32),
@@ -236,16 +227,33 @@ class Calibration:
         np.savez(folder / CALIBRATION_FILES[1], **arrays)
         return list(CALIBRATION_FILES)
 
+    def save_record(self, folder: Path) -> list[str]:
+        """Write calibration.json alone: temperature and sets; return its name."""
+        record = {
+            "temperature": self.temperature,
+            "set_thresholds": {str(key): list(row) for key, row in self.set_thresholds.items()},
+            "set_groups": list(self.set_groups),
+            "familiarity": self.gate is not None,
+        }
+        (folder / CALIBRATION_FILES[0]).write_text(json.dumps(record, indent=2) + "\n")
+        return [CALIBRATION_FILES[0]]
+
     @classmethod
-    def load(cls, folder: Path) -> Calibration:
+    def load(cls, folder: Path, set_thresholds: Thresholds | None = None) -> Calibration:
         """Read what `save` wrote.
 
+        Args:
+            folder: the model folder.
+            set_thresholds: these in place of the file's, to fit those again.
+
         Raises:
-            BundleError: a file is missing or does not hold what it should.
+            BundleError: a file is missing or does not hold what it should, or the prediction
+                sets are of an older program.
         """
         try:
             record = json.loads((folder / CALIBRATION_FILES[0]).read_text())
-            thresholds = {float(key): float(v) for key, v in record["set_thresholds"].items()}
+            thresholds = set_thresholds or read_thresholds(record["set_thresholds"])
+            set_groups = tuple(int(count) for count in record.get("set_groups", ()))
             gate = appearance = trust = None
             if record["familiarity"]:
                 with np.load(folder / CALIBRATION_FILES[1], allow_pickle=False) as archive:
@@ -257,7 +265,8 @@ class Calibration:
                     float(arrays["limit"]),
                 )
                 appearance, trust = Appearance.from_arrays(arrays), Trust.from_arrays(arrays)
-            return cls(float(record["temperature"]), thresholds, gate, appearance, trust)
+            temperature = float(record["temperature"])
+            return cls(temperature, thresholds, gate, appearance, trust, set_groups)
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 "calibration-damaged",
@@ -269,14 +278,21 @@ class Calibration:
 def fit_calibration(
     val_logits: NDArray[np.floating],
     val_labels: NDArray[np.integer],
+    val_groups: Any,
     train_features: NDArray[np.floating] | None = None,
     train_labels: NDArray[np.integer] | None = None,
     val_features: NDArray[np.floating] | None = None,
 ) -> Calibration:
-    """Fit all three; without features there is no gate."""
+    """Fit temperature, prediction sets and gate; without features there is no gate.
+
+    `val_groups` are N names, one a patient (or look-alikes): the units of the sets.
+    """
     temperature = fit_temperature(val_logits, val_labels)
-    thresholds = fit_set_thresholds(softmax(val_logits / temperature), val_labels)
+    # As `Calibration.probabilities` makes them, to the last bit.
+    probabilities = softmax(val_logits.astype(np.float64) / temperature)
+    thresholds = fit_set_thresholds(probabilities, val_labels, val_groups)
     gate = None
     if train_features is not None and train_labels is not None and val_features is not None:
         gate = fit_feature_gate(train_features, train_labels, val_features)
-    return Calibration(temperature, thresholds, gate)
+    groups = count_groups(val_labels, val_groups)
+    return Calibration(temperature, thresholds, gate, set_groups=groups)

@@ -34,7 +34,7 @@ class Classifier:
     Args:
         bundle: a checked bundle.
         engine: what runs its network.
-        coverage: promise of the prediction sets; one that the bundle was calibrated for.
+        coverage: target coverage of the prediction sets; one that the bundle was calibrated for.
         limits: bounds on the files that are read.
 
     Raises:
@@ -259,7 +259,7 @@ def load_classifier(
     Args:
         path: the folder; None means `BRAIN_CNN_MODEL`, else the shipped bundle.
         engine: "ncnn", "onnx" or "tensorflow".
-        coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
+        coverage: target coverage of the prediction sets, 0.90, 0.95 or 0.99.
         threads: threads of one forward pass; None lets the engine choose.
         blas_threads: held to by NumPy's BLAS and OpenCV in the whole process from now on (see
             `engine.hold_helpers`); None leaves them alone, and a forward pass may take twice as

@@ -110,7 +110,7 @@ class Prediction:
         probabilities: label -> calibrated probability; sums to 1.
         prediction_set: labels that hold the truth with the target `coverage`, likeliest
             first; never empty.
-        coverage: the target, for example 0.95.
+        coverage: the target coverage, for example 0.95.
         familiar: whether the slice is like those that the model learned from.
         familiarity: 0..1, higher is more like them.
         reasons: the checks behind `familiar`: name, value, limit, failed, sentence of each.

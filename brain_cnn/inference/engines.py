@@ -10,7 +10,7 @@ import contextlib
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from brain_cnn.cores import cores
 from brain_cnn.errors import BundleError, SettingsError
 from brain_cnn.inference.bundle import Bundle
+from brain_cnn.inference.output import EngineOutput
 
 ENGINES = ("ncnn", "onnx", "tensorflow")
 
@@ -27,20 +28,6 @@ _PACKAGES = {
     "onnx": ("onnxruntime", "ONNX Runtime", "requirements-serve.txt"),
     "tensorflow": ("tensorflow", "TensorFlow", "requirements.txt"),
 }
-
-
-class EngineOutput(NamedTuple):
-    """What the network says of N slices.
-
-    Attributes:
-        logits: float32 (N, 4).
-        class_maps: float32 (N, h, w, 4), evidence for each class at each place.
-        features: float32 (N, D), pooled features for the familiarity gate.
-    """
-
-    logits: NDArray[np.float32]
-    class_maps: NDArray[np.float32]
-    features: NDArray[np.float32]
 
 
 class Engine(Protocol):

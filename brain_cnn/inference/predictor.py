@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.preprocess import PreparedSlice, prepare
 

@@ -2,22 +2,32 @@
 
 A volume of 180 slices gives the network 180 chances to be wrong, so the largest probability
 says nothing: it calls healthy heads tumours. A tumour lies in neighbouring slices; an odd
-slice stands alone. The rule, in five steps:
+slice stands alone. The rule, in six steps:
 
 1. Only familiar slices count.
-2. The probabilities of each slice are replaced by the median over its neighbourhood, a
-   twentieth of the slices (at least 3, always odd), where more than half of it is familiar.
-   This is the curve that is drawn.
-3. The study's probabilities are the curve where "none of these tumours" is lowest. Since the
-   most suspicious of many places is looked at, its prediction set is the widest that was
+2. The neighbourhood of a slice is a twentieth of the slices (at least 3, always odd), moved
+   inwards at the ends, and widened by one slice on each side until three of its slices are
+   familiar. It is a location where more than half of it is familiar.
+3. The probabilities of each slice are replaced by the median over the familiar slices of its
+   location. This is the curve that is drawn.
+4. The study's probabilities are the curve where "none of these tumours" is lowest. Since the
+   most suspicious of many locations is chosen, its prediction set is the widest that was
    calibrated (99 %); its verdict follows from the set as for a single slice, and from the
-   median trust of the slices there.
-4. Where the header says that the series is no contrast-enhanced T1, "none of these tumours"
+   median trust of the familiar slices there that name its label (of an even number, the lower
+   one of the two in the middle).
+5. Where the header says that the series is no contrast-enhanced T1, "none of these tumours"
    stays in the set: the tumour classes were learned from contrast-enhanced T1 alone.
-5. Where fewer than a tenth of the slices (at least 3) have a place on the curve, the study
-   is unfamiliar, and no class is named.
+6. Where fewer than a tenth of the slices (at least 3) are locations, the study is unfamiliar,
+   and no class is named.
 
-One odd slice, or as many as fit in less than half a neighbourhood, cannot change the answer.
+One odd slice, or as many as fit in less than half of the familiar slices of a neighbourhood,
+cannot change the answer: three familiar slices are the fewest of which one is outvoted.
+
+A study of two or three slices may have only two familiar ones. Neither outvotes the other, so
+the prediction set then holds every class that one of them leaves possible: an odd slice can
+make such an answer uncertain, and cannot turn it into another confident one. In a longer
+study two familiar slices make no location, and it is unfamiliar. A single slice is judged as
+itself.
 """
 
 from __future__ import annotations
@@ -30,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, Prediction, verdict_reason
+from brain_cnn.inference.neighbours import OUTVOTING, neighbourhood, neighbours, smooth
 from brain_cnn.labels import LABELS, NOTUMOR
 from brain_cnn.scan import ScanFacts
 
@@ -37,19 +48,24 @@ if TYPE_CHECKING:
     from brain_cnn.inference.calibration import Calibration
 
 RULE = (
-    "The probabilities of each slice are smoothed by the median over {window} neighbouring "
-    "familiar slices; the study is judged where the smoothed probability of a tumour is "
-    "highest, with the widest prediction set ({coverage:.0%} coverage). One odd slice cannot "
-    "change the answer."
+    "The probabilities of each slice are smoothed by the median over the familiar slices among "
+    "{window} neighbours, or among more where fewer than three of these are familiar; the study "
+    "is judged where the smoothed probability of a tumour is highest, with the widest "
+    "prediction set ({coverage:.0%} coverage). One odd slice cannot change the answer."
 )
+RULE_FOR_FEW = (
+    "Fewer than three slices are familiar, so one odd slice cannot be outvoted: the prediction "
+    "set ({coverage:.0%} coverage) holds every class that one of the familiar slices leaves "
+    "possible."
+)
+RULE_FOR_ONE = "There is one slice, and it is judged by itself ({coverage:.0%} coverage)."
 UNLEARNED = (
     "The header says {weighting}. The tumour classes were learned from contrast-enhanced T1 "
     "alone, so “none of these tumours” stays possible whatever the slices show."
 )
 TOO_FEW = "Too few neighbouring slices are like those that the model knows."
-_NEIGHBOURHOOD = 1 / 20
 _FAMILIAR_SHARE = 1 / 10
-_LEAST = 3
+_LEAST = 3  # locations of a study
 # Weightings of the slices that the tumour classes were learned from; "" is not known.
 _LEARNED = ("", "T1 contrast-enhanced")
 
@@ -65,23 +81,24 @@ class StudyDiagnosis(Prediction):
         familiar: whether enough slices are like those that the model learned from.
         familiarity, reasons: of the most telling slice.
         slices: a `Diagnosis` for each slice, in order.
-        probabilities: label -> smoothed probability at the strongest place; sums to 1.
+        probabilities: label -> smoothed probability at the strongest location; sums to 1.
         prediction_set: labels that come into question, likeliest first; never empty. The
-            promise of `coverage` was calibrated on single slices.
-        coverage: that promise; of several slices the widest that the model has.
+            target `coverage` was calibrated on single slices.
+        coverage: that target; of several slices the widest that the model has.
         evidence: float64 (n, 4), the smoothed probabilities of each slice; NaN where too few
             neighbours are familiar.
         evidence_slices: slices whose smoothed probabilities leave "none of these tumours"
             out of the prediction set, from 0.
-        strongest: slice with the strongest evidence for a tumour among those that are
-            familiar, from 0.
+        strongest: the slice to show, from 0: of the familiar slices of the strongest location
+            the one with the strongest evidence for a tumour, among those that name `label`
+            where there are any. So an odd slice does not stand for a study that outvoted it.
         familiar_count: how many slices are familiar.
-        window: how many neighbours are smoothed over.
-        rule: the rule in a sentence.
+        window: how many neighbours are smoothed over, where enough of them are familiar.
+        rule: the rule in a sentence, as it was applied.
         scan_format, facts, notes: what was read, as in `Scan`.
-        positions_mm: place of each slice along the normal; None where it is not known.
+        positions_mm: position of each slice along the normal; None where it is not known.
         forced: True where a scan of another kind than MRI was judged on request.
-        trust: 0..1, the median trust of the familiar slices around the strongest place that
+        trust: 0..1, the median trust of the familiar slices of the strongest location that
             name `label`; 0 where none does.
     """
 
@@ -129,34 +146,34 @@ def judge_study(
     window = neighbourhood(len(slices))
     evidence = smooth(probabilities, familiar, window)
     known = np.flatnonzero(np.isfinite(evidence[:, 0]))
-    least = 1 if len(slices) < _LEAST else max(_LEAST, round(len(slices) * _FAMILIAR_SHARE))
-    none = LABELS.index(NOTUMOR)
-    if len(known):
-        place = int(known[evidence[known, none].argmin()])
-        chances = evidence[place]
-    else:  # nothing to go by: the most familiar slice fills the fields, the verdict refuses
-        place = int(np.argmax([d.familiarity for d in slices]))
-        chances = probabilities[place]
-    labels = calibration.prediction_set(chances, coverage)
+    enough = len(known) >= min(len(slices), max(_LEAST, round(len(slices) * _FAMILIAR_SHARE)))
+    place = _location(slices, evidence, known)
+    chances = evidence[place] if len(known) else probabilities[place]
+
+    def possible(place: int, chances: NDArray[np.floating]) -> tuple[str, ...]:
+        near = probabilities[neighbours(familiar, place, window)]
+        labels = calibration.prediction_set(chances, coverage)
+        return labels if len(near) >= OUTVOTING else _all_of(labels, near, calibration, coverage)
+
+    labels = possible(place, chances)
     notes = slices[0].notes
     if weighting not in _LEARNED and NOTUMOR not in labels:
         labels = (*labels, NOTUMOR)
         notes += (UNLEARNED.format(weighting=weighting),)
-    shown = [
-        int(i) for i in known if NOTUMOR not in calibration.prediction_set(evidence[i], coverage)
-    ]
-    top = int(chances.argmax())
-    trust = _trust(slices, familiar, LABELS[top], place, window)
-    familiar_study = len(known) >= least
-    strongest = _strongest(probabilities[:, none], familiar, place, window)
+    shown = [i for i in map(int, known) if NOTUMOR not in possible(i, evidence[i])]
+    top = LABELS[int(chances.argmax())]
+    near = neighbours(familiar, place, window)
+    trust = _trust([slices[i] for i in near], top)
+    rule = RULE_FOR_FEW if familiar.sum() < OUTVOTING else RULE
+    strongest = _strongest(slices, near, place, top)
     return StudyDiagnosis(
         slices=tuple(slices),
-        verdict=calibration.verdict(familiar_study, labels, trust),
-        familiar=familiar_study,
+        verdict=calibration.verdict(enough, labels, trust),
+        familiar=enough,
         familiarity=slices[strongest].familiarity,
         reasons=slices[strongest].reasons,
-        label=LABELS[top],
-        confidence=float(chances[top]),
+        label=top,
+        confidence=float(chances.max()),
         probabilities={name: float(p) for name, p in zip(LABELS, chances, strict=True)},
         prediction_set=labels,
         coverage=coverage,
@@ -165,7 +182,7 @@ def judge_study(
         strongest=strongest,
         familiar_count=int(familiar.sum()),
         window=window,
-        rule=RULE.format(window=window, coverage=coverage),
+        rule=rule.format(window=window, coverage=coverage),
         scan_format=slices[0].scan_format,
         notes=notes,
         trust=trust,
@@ -195,7 +212,7 @@ def _single(one: Diagnosis, calibration: Calibration, coverage: float) -> StudyD
         strongest=0,
         familiar_count=int(one.familiar),
         window=1,
-        rule=RULE.format(window=1, coverage=coverage),
+        rule=RULE_FOR_ONE.format(coverage=coverage),
         scan_format=one.scan_format,
         notes=one.notes,
         trust=trust,
@@ -203,53 +220,40 @@ def _single(one: Diagnosis, calibration: Calibration, coverage: float) -> StudyD
     )
 
 
-def neighbourhood(count: int) -> int:
-    """Return the odd number of slices that are smoothed over, of `count`."""
-    if count < _LEAST:
-        return 1
-    return max(_LEAST, 2 * int(count * _NEIGHBOURHOOD / 2) + 1)
-
-
-def smooth(
-    probabilities: NDArray[np.floating], familiar: NDArray[np.bool_], window: int
-) -> NDArray[np.float64]:
-    """Return the median of each class over the familiar slices of each neighbourhood.
-
-    Args:
-        probabilities: float (n, 4). familiar: bool (n,). window: odd.
-
-    Returns:
-        float64 (n, 4) that sums to 1 along a row; NaN where not more than half of the
-        neighbourhood is familiar. At the ends the neighbourhood is moved inwards.
-    """
-    count = len(probabilities)
-    result = np.full(probabilities.shape, np.nan)
-    for place in range(count):
-        start = min(max(0, place - window // 2), max(0, count - window))
-        near = slice(start, start + window)
-        if 2 * familiar[near].sum() > window:
-            median = np.median(probabilities[near][familiar[near]], axis=0)
-            result[place] = median / max(median.sum(), 1e-12)
-    return result
-
-
-def _strongest(
-    none: NDArray[np.floating], familiar: NDArray[np.bool_], place: int, window: int
+def _location(
+    slices: Sequence[Diagnosis], evidence: NDArray[np.float64], known: NDArray[np.intp]
 ) -> int:
-    """Return the slice to show: around `place`, familiar, with the least of "none"."""
-    near = [
-        i
-        for i in range(max(0, place - window // 2), min(len(none), place + window // 2 + 1))
-        if familiar[i]
-    ]
-    return min(near, key=lambda i: (none[i], abs(i - place)), default=place)
+    """Return where the study is judged: of the locations `known` that with the least of "none"."""
+    if len(known):
+        return int(known[evidence[known, LABELS.index(NOTUMOR)].argmin()])
+    # Nothing to go by: the most familiar slice fills the fields, and the verdict refuses.
+    return int(np.argmax([one.familiarity for one in slices]))
 
 
-def _trust(
-    slices: Sequence[Diagnosis], familiar: NDArray[np.bool_], label: str, place: int, window: int
-) -> float:
-    """Return the median trust of the familiar slices around `place` that name `label`."""
-    start = min(max(0, place - window // 2), max(0, len(slices) - window))
-    near = range(start, min(len(slices), start + window))
-    own = [slices[i].trust for i in near if familiar[i] and slices[i].label == label]
-    return float(np.median(own)) if own else 0.0
+def _all_of(
+    labels: tuple[str, ...],
+    near: NDArray[np.floating],
+    calibration: Calibration,
+    coverage: float,
+) -> tuple[str, ...]:
+    """Return `labels`, and after them what else one of the slices `near` leaves possible."""
+    others = [label for row in near for label in calibration.prediction_set(row, coverage)]
+    return tuple(dict.fromkeys((*labels, *others)))
+
+
+def _strongest(slices: Sequence[Diagnosis], near: NDArray[np.intp], place: int, label: str) -> int:
+    """Return the slice to show; see `StudyDiagnosis.strongest`. `place` where `near` is empty."""
+    own = [i for i in near if slices[i].label == label]
+    return int(
+        min(
+            own or near,
+            key=lambda i: (slices[i].probabilities[NOTUMOR], abs(i - place)),
+            default=place,
+        )
+    )
+
+
+def _trust(near: Sequence[Diagnosis], label: str) -> float:
+    """Return the median trust of the slices that name `label`; of two the lower, 0 of none."""
+    own = [one.trust for one in near if one.label == label]
+    return float(np.quantile(own, 0.5, method="lower")) if own else 0.0

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Appearance:
-    """What the gate knows of how training slices look.
+    """How training slices look, as the gate holds it.
 
     Attributes:
         mean, scale: float (K,), of the K descriptors of training slices.
@@ -53,7 +53,7 @@ class Appearance:
         return np.clip((descriptors.astype(np.float64) - self.mean) / self.scale, -6.0, 6.0)
 
     def likeness(self, scaled: Floats) -> Floats:
-        """Return the log odds (N,) of being a stranger."""
+        """Return the log odds (N,) of being an outlier."""
         points = scaled.astype(self.hidden.dtype)
         inner = np.maximum(points @ self.hidden[:-1] + self.hidden[-1], 0.0)
         return inner @ self.output[:-1] + self.output[-1]

@@ -23,9 +23,9 @@ _SCALES = 4
 
 THUMB_NUMBERS = _THUMB * _THUMB
 EDGE_NUMBERS = _CELLS * _CELLS * _DIRECTIONS
-LOOK_NUMBERS = _GREYS + _RINGS + _SCALES + _DIRECTIONS + 2 + 8
-NUMBERS = THUMB_NUMBERS + EDGE_NUMBERS + LOOK_NUMBERS
-"""How many numbers describe a slice: thumbnail, edges by place, look, in this order."""
+SUMMARY_NUMBERS = _GREYS + _RINGS + _SCALES + _DIRECTIONS + 2 + 8
+NUMBERS = THUMB_NUMBERS + EDGE_NUMBERS + SUMMARY_NUMBERS
+"""How many numbers describe a slice: thumbnail, edges by location, summary, in this order."""
 
 
 def _ring_matrix() -> NDArray[np.float32]:
@@ -89,7 +89,7 @@ def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
     edges = _edges(small)
     flat = small.ravel()
     grey = np.minimum((flat * _GREYS).astype(np.int64), _GREYS - 1)
-    look = np.concatenate(
+    summary = np.concatenate(
         [
             np.sqrt(np.bincount(grey, minlength=_GREYS) / grey.size),
             _RING_MEANS @ flat,
@@ -99,7 +99,7 @@ def _describe(tensor: NDArray[np.floating]) -> NDArray[np.float32]:
             flat[_RIM].mean(axis=1),
         ]
     )
-    return np.concatenate([layers[2].ravel(), np.sqrt(edges).ravel(), look]).astype(np.float32)
+    return np.concatenate([layers[2].ravel(), np.sqrt(edges).ravel(), summary]).astype(np.float32)
 
 
 def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -130,7 +130,7 @@ def _limits(values: NDArray[np.float64], tail: float) -> NDArray[np.float64]:
 def _learn(
     heads: NDArray[np.float64], outliers: NDArray[np.float64], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both layers of the mean of a few small networks; 1 is a stranger."""
+    """Return both layers of the mean of a few small networks; 1 is an outlier."""
     from sklearn.neural_network import MLPClassifier
 
     inputs = np.concatenate([heads, outliers]).astype(np.float32)

@@ -15,12 +15,12 @@ PASS_SHARE = 0.98
 
 
 def rank(values: Floats, quantiles: Floats) -> Floats:
-    """Return the share (N,) of val slices that are at least as strange, in 0..1.
+    """Return the share (N,) of val slices that lie at least as far out, in 0..1.
 
-    Beyond the strangest val slice it falls on towards 0, so that it still ranks.
+    Beyond the farthest val slice it falls on towards 0, so that it still ranks.
 
     Args:
-        values: float (N,), higher is stranger. quantiles: float (201,), of the val slices.
+        values: float (N,), higher is less like them. quantiles: float (201,), of the val slices.
     """
     share = 1.0 - np.interp(values, quantiles, LEVELS)
     last = quantiles[-1]

@@ -102,8 +102,12 @@ _FIELDS: tuple[Field, ...] = (
         "prediction_set", "labels",
         "classes that come into question, likeliest first", lambda d, s: list(d.prediction_set),
     ),
-    _share("coverage", "target coverage of the prediction set, for example 0.95",
-           lambda d, s: d.coverage),
+    _share(
+        "coverage",
+        "target coverage of the prediction set, for example 0.95: the share of slices like those "
+        "it was calibrated on whose true class is meant to be in their set, for each class",
+        lambda d, s: d.coverage,
+    ),
     Field(
         "familiar", "yes-no",
         "whether the picture is like those that the model knows", lambda d, s: d.familiar,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,21 @@ MARGIN = 40.0
 REGULAR, BOLD = "Helvetica", "Helvetica-Bold"
 QUIET, TEXT, RULE, SHADE = 0.33, 0.08, 0.75, 0.93
 """Greys, 0 is black."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a paragraph looks: bold, its grey, the indent of later lines, its head's scope."""
+
+    bold: bool = False
+    grey: float = TEXT
+    hang: float = 0.0
+    scope: str = ""
+
+
+PLAIN = Style()
+HEAVY = Style(bold=True)
+FAINT = Style(grey=QUIET)
 
 
 class Page:
@@ -55,26 +71,41 @@ class Page:
         return self._file.getvalue()
 
     def text(
-        self, words: str, size: float, *, role: str = "P", bold: bool = False, grey: float = TEXT,
-        left: float | None = None, right: float | None = None, hang: float = 0.0, scope: str = "",
-    ) -> None:  # fmt: skip
-        """Write a paragraph, broken into lines, and go below it."""
+        self,
+        words: str,
+        size: float,
+        *,
+        role: str = "P",
+        style: Style = PLAIN,
+        left: float | None = None,
+        right: float | None = None,
+    ) -> None:
+        """Write a paragraph, broken into lines, and go below it.
+
+        Args:
+            words: in any characters; those that the fonts lack become "?".
+            size: of the letters.
+            role: of the tag.
+            style: how it looks.
+            left, right: its edges; the page's where they are None.
+        """
         left = self.left if left is None else left
         right = self.right if right is None else right
-        font = BOLD if bold else REGULAR
-        lines = simpleSplit(plain(words), font, size, right - left - hang) or [""]
-        self.canvas.setFillGray(grey)
+        font = BOLD if style.bold else REGULAR
+        lines = simpleSplit(plain(words), font, size, right - left - style.hang) or [""]
+        self.canvas.setFillGray(style.grey)
         self.canvas.setFont(font, size)
-        with self.tags.content(role, scope=scope):
+        with self.tags.content(role, scope=style.scope):
             for place, line in enumerate(lines):
                 self.y -= size * 1.24
-                self.canvas.drawString(left + (hang if place else 0), self.y + size * 0.24, line)
+                indent = style.hang if place else 0
+                self.canvas.drawString(left + indent, self.y + size * 0.24, line)
         self.y -= 2
 
     def heading(self, words: str) -> None:
         """Write the title of a part."""
         self.y -= 4
-        self.text(words, 10, role="H2", bold=True)
+        self.text(words, 10, role="H2", style=HEAVY)
 
     def rule(self) -> None:
         """Draw a line across."""
@@ -101,7 +132,7 @@ class Page:
                 height,
             )
         self.y -= side + 2
-        self.text(words, self.size - 0.5, grey=QUIET, left=left, right=left + side)
+        self.text(words, self.size - 0.5, style=FAINT, left=left, right=left + side)
 
     def cells(
         self, words: Sequence[str], left: float, edges: Sequence[float], *, bold: bool, heads: str
@@ -134,10 +165,15 @@ class Page:
                         self.y = top
                         is_head = number == 0 or place == 0
                         scope = ("Column" if number == 0 else "Row") if is_head else ""
+                        style = Style(bold=number == 0, scope=scope)
                         self.text(
-                            cell, self.size, role="TH" if is_head else "TD", scope=scope,
-                            bold=number == 0, left=lefts[place], right=rights[place],
-                        )  # fmt: skip
+                            cell,
+                            self.size,
+                            role="TH" if is_head else "TD",
+                            style=style,
+                            left=lefts[place],
+                            right=rights[place],
+                        )
                         lowest = min(lowest, self.y)
                 self.y = lowest
 
@@ -148,8 +184,8 @@ class Page:
             for name, value in pairs:
                 top = self.y
                 with self.tags.group("TR"):
-                    self.text(name, self.size, role="TH", scope="Row", grey=QUIET,
-                              right=middle - 6)  # fmt: skip
+                    style = Style(grey=QUIET, scope="Row")
+                    self.text(name, self.size, role="TH", style=style, right=middle - 6)
                     below, self.y = self.y, top
                     self.text(value, self.size, role="TD", left=middle)
                 self.y = min(below, self.y) + 1

@@ -15,7 +15,20 @@ from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from brain_cnn.labels import DISCLAIMER
-from brain_cnn.render.pdf_page import BOLD, MARGIN, QUIET, REGULAR, RULE, SHADE, TEXT, Page, plain
+from brain_cnn.render.pdf_page import (
+    BOLD,
+    FAINT,
+    HEAVY,
+    MARGIN,
+    QUIET,
+    REGULAR,
+    RULE,
+    SHADE,
+    TEXT,
+    Page,
+    Style,
+    plain,
+)
 
 PAPERS = {"a4": A4, "letter": LETTER}
 TITLE = "Brain CNN report"
@@ -115,11 +128,11 @@ class _Report(Page):
         self.side = side
 
     def write(self, content: ReportContent) -> None:
-        self.text(TITLE, 9.5, role="H1", grey=QUIET)
-        self.text(content.disclaimer, self.size, bold=True)
+        self.text(TITLE, 9.5, role="H1", style=FAINT)
+        self.text(content.disclaimer, self.size, style=HEAVY)
         self.rule()
-        self.text(content.badge, 10, bold=True, grey=QUIET)
-        self.text(content.headline, 17, role="H2", bold=True)
+        self.text(content.badge, 10, style=Style(bold=True, grey=QUIET))
+        self.text(content.headline, 17, role="H2", style=HEAVY)
         for sentence in content.sentences:
             self.text(sentence, self.size + 0.7)
         self.y -= 5
@@ -137,10 +150,10 @@ class _Report(Page):
             self.heading("Limits")
             with self.tags.group("L"):
                 for sentence in content.limits:
-                    self.text(f"•  {sentence}", self.size, role="LI", hang=8)
+                    self.text(f"•  {sentence}", self.size, role="LI", style=Style(hang=8))
         self.y -= 3
         self.rule()
-        self.text(content.disclaimer, self.size, bold=True)
+        self.text(content.disclaimer, self.size, style=HEAVY)
 
     def pictures(self, content: ReportContent) -> None:
         """Lay the slice, the overlay and the table of probabilities beside each other."""
@@ -182,7 +195,7 @@ class _Report(Page):
                     self.cells((row.name, *row.cells), left, edges, bold=row.in_set, heads="Row")
                 self.y -= 9
         self.text(
-            "Bold: in the prediction set.", size - 0.5, grey=QUIET, left=left, right=self.right
+            "Bold: in the prediction set.", size - 0.5, style=FAINT, left=left, right=self.right
         )
 
     def curve(self, curve: Curve) -> None:
@@ -214,7 +227,7 @@ class _Report(Page):
             canvas.setDash()
         self.y = bottom - 3
         self.legend(curve.names)
-        self.text(words, self.size - 0.5, grey=QUIET)
+        self.text(words, self.size - 0.5, style=FAINT)
 
     def legend(self, names: Sequence[str]) -> None:
         self.y -= self.size * 1.3

@@ -40,18 +40,19 @@ class VerdictWords(NamedTuple):
 VERDICTS: dict[str, VerdictWords] = {
     CONFIDENT: VerdictWords(
         "Confident",
-        "the prediction set holds one class, and the trust in it reaches the model's limit",
+        "the prediction set holds one class, and the trust reaches the model's limit",
         "the class and its calibrated probability",
     ),
     UNCERTAIN: VerdictWords(
         "Uncertain",
-        "the prediction set holds several classes, or one whose trust is below the limit",
-        "the first guess, the set and all probabilities",
+        "the slice is like the training slices, but the set holds several classes, or the trust "
+        "is below the limit",
+        "the first guess, the set, all probabilities, and which of the two reasons applies",
     ),
     UNFAMILIAR: VerdictWords(
         "Refused",
-        "a check says that the picture is not like those that the model knows",
-        "no class; the check that failed, its value and its limit",
+        "a check finds that the picture is not like the training slices",
+        "no class; the failed check with its value and its limit",
     ),
 }
 """The three verdicts, in words."""
@@ -113,8 +114,8 @@ def set_names(said: Said) -> str:
 def coverage_words(said: Said) -> str:
     """Return what the target coverage of a prediction set means, in a sentence."""
     return (
-        f"Target coverage {said.coverage * 100:g} %: on slices like its training data such a set "
-        f"should hold the true class {said.coverage * 100:g} times in 100."
+        f"Target coverage {said.coverage * 100:g} %: on slices like its training data, whatever "
+        "their class, so many of 100 sets are meant to hold the true one."
     )
 
 
@@ -182,12 +183,3 @@ def series_verdict(answer: SeriesAnswer) -> str:
     if said.verdict == UNFAMILIAR:
         return "refused: not like the brain MRI that this model knows"
     return f"{said.verdict}: {' or '.join(SHORT_NAMES[label] for label in said.prediction_set)}"
-
-
-def verdict_table() -> str:
-    """Return the three verdicts as a table in Markdown."""
-    rows = [
-        f"| {verdict} | {words.badge} | {words.when} | {words.shown} |"
-        for verdict, words in VERDICTS.items()
-    ]
-    return "\n".join(["| verdict | shown as | when | with |", "|---|---|---|---|", *rows])

@@ -20,7 +20,7 @@ _ENTRY = 1024
 def members(data: bytes, limits: ScanLimits, deadline: Deadline) -> Iterator[bytes]:
     """Yield the contents of the files in a ZIP, sorted by name as people sort.
 
-    Hidden files, folders, and what macOS adds are passed over. Names decide the order only.
+    Skips hidden files, folders, and files that macOS adds. Names decide the order only.
 
     Raises:
         ScanError: 413 too many or too large; 422 damaged or encrypted.
@@ -43,7 +43,7 @@ def members(data: bytes, limits: ScanLimits, deadline: Deadline) -> Iterator[byt
 
 
 def _check_directory(data: bytes, limits: ScanLimits) -> None:
-    """Bound the directory before it is parsed: each entry costs memory."""
+    """Check the size of the directory before it is parsed: each entry costs memory."""
     place = data.rfind(_END, max(0, len(data) - _END_SIZE - 65535))
     if place < 0 or place + _END_SIZE > len(data):
         raise _damaged()
@@ -65,7 +65,7 @@ def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
         raise ScanError(
             "unsupported-archive",
-            "The ZIP archive is packed with a method that is not read.",
+            "The ZIP archive uses a compression method that is not supported.",
             "Pack it again with an ordinary program (method deflate).",
             status=415,
         )
@@ -75,7 +75,7 @@ def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits
         raise ScanError(
             "file-too-large",
             f"A file in the ZIP archive has {largest:,} bytes; the limit is {limits.max_bytes:,}.",
-            "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+            "Export it at a smaller size: 1024 x 1024 pixels are enough for a slice.",
             status=413,
         )
 

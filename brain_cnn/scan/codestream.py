@@ -17,7 +17,7 @@ _J2K_START = b"\xff\x4f\xff\x51"  # SOC, SIZ (T.800 A.4.1, A.5.1)
 def codestream_size(data: bytes) -> tuple[int, int] | None:
     """Return (width, height) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream.
 
-    None where the header is not found; what cannot state its size must not be decoded.
+    None if there is no header; an image that does not state its size must not be decoded.
     """
     start = data.find(_J2K_START, 0, 4096)  # also inside a JP2 box, which some files hold
     if start >= 0:

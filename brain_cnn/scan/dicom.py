@@ -43,7 +43,7 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
     """Read one DICOM file.
 
     Raises:
-        ScanError: 413 too large; 415 no image, or a transfer syntax that is not read;
+        ScanError: 413 too large; 415 no image, or an unsupported transfer syntax;
             422 damaged, truncated or too small.
     """
     try:
@@ -79,11 +79,11 @@ def _damaged() -> ScanError:
 
 
 def series_of(data: bytes) -> str:
-    """Return the key of a file's series without reading its pixels; "" where it has none."""
+    """Return the key of a file's series without reading its pixels; "" if it has none."""
     try:
         header = dcmread(BytesIO(data), stop_before_pixels=True, force=True)
         return text(header, "SeriesInstanceUID")
-    except Exception:  # what is wrong with it is said when it is read
+    except Exception:  # `read_dicom` raises the error
         return ""
 
 
@@ -123,7 +123,7 @@ def _check_deflated(data: bytes, limits: ScanLimits) -> None:
 
 
 def _require_image(dataset: Dataset) -> None:
-    """Refuse what is DICOM and no picture: reports, plans, structures, directories."""
+    """Refuse DICOM files without a picture: reports, plans, structures, directories."""
     if "PixelData" in dataset and "Rows" in dataset:
         return
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
@@ -132,7 +132,7 @@ def _require_image(dataset: Dataset) -> None:
         what = sop_class_name(dataset) or _directory(dataset) or "an unknown SOP class"
     raise ScanError(
         "not-an-image",
-        f"This DICOM file holds no picture that is read. Its kind is: {what}.",
+        f"This DICOM file holds no readable picture. Its kind is: {what}.",
         "Choose the files of an MR series.",
         status=415,
     )
@@ -217,7 +217,7 @@ def _through_palette(dataset: Dataset, stored: NDArray) -> NDArray:
         raise ScanError(
             "damaged-dicom",
             "The colour table of the DICOM file is damaged.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         ) from error
     if coloured.dtype != np.uint8:  # tables of 16 bits use their full range (PS3.3 C.7.6.3.1.6)
         coloured = (coloured.astype(np.float32) / 257.0).astype(np.uint8)

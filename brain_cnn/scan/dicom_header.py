@@ -26,7 +26,7 @@ _FLAIR_TI_MS = 1500.0
 
 
 def first_numbers(dataset: Dataset, keyword: str) -> list[float] | None:
-    """Return a numeric element as finite floats, or None where it is missing or is none."""
+    """Return a numeric element as finite floats, or None if it is missing or not numeric."""
     try:
         value = dataset.get(keyword)
         if value is None:
@@ -38,16 +38,16 @@ def first_numbers(dataset: Dataset, keyword: str) -> list[float] | None:
 
 
 def first_number(dataset: Dataset, keyword: str) -> float | None:
-    """Return the first value of a numeric element, None where there is none."""
+    """Return the first value of a numeric element, None if there is none."""
     values = first_numbers(dataset, keyword)
     return values[0] if values else None
 
 
 def whole_number(dataset: Dataset, keyword: str, default: int) -> int:
-    """Return a count of the header.
+    """Return a count from the header.
 
     Raises:
-        ScanError: 422, it is no whole number.
+        ScanError: 422, it is not a whole number.
     """
     value = dataset.get(keyword)
     if value is None or value == "":
@@ -57,7 +57,7 @@ def whole_number(dataset: Dataset, keyword: str, default: int) -> int:
         raise ScanError(
             "damaged-dicom",
             f"The DICOM header holds no valid {keyword}.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         )
     return int(number)
 
@@ -113,7 +113,7 @@ def _item(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
 
 
 def window_of(dataset: Dataset, frame: int) -> Window | None:
-    """Return the first VOI window of a frame, None where there is no valid one."""
+    """Return the first VOI window of a frame, None if there is no valid one."""
     for group in groups_of(dataset, frame):
         holder = group if group is dataset else _item(group, "FrameVOILUTSequence", 0)
         if holder is None:
@@ -129,7 +129,7 @@ def window_of(dataset: Dataset, frame: int) -> Window | None:
 def geometry_and_spacing(
     dataset: Dataset, frame: int
 ) -> tuple[Geometry | None, tuple[float, float] | None]:
-    """Return the place of a frame, and its (row, column) spacing in mm, None where not said."""
+    """Return the place of a frame, and its (row, column) spacing in mm, None if unknown."""
     geometry = geometry_of(
         in_group(dataset, frame, "PlaneOrientationSequence", "ImageOrientationPatient"),
         in_group(dataset, frame, "PlanePositionSequence", "ImagePositionPatient"),
@@ -143,7 +143,7 @@ def geometry_and_spacing(
 
 
 def facts_of(dataset: Dataset, geometry: Geometry | None) -> ScanFacts:
-    """Return what may be shown of a header."""
+    """Return the facts of a header that may be shown."""
     thickness = in_group(dataset, 0, "PixelMeasuresSequence", "SliceThickness")
     spacing = in_group(dataset, 0, "PixelMeasuresSequence", "PixelSpacing")
     modality = modality_of(dataset)
@@ -160,7 +160,7 @@ def facts_of(dataset: Dataset, geometry: Geometry | None) -> ScanFacts:
 
 
 def modality_of(dataset: Dataset) -> str:
-    """Return a key of `MODALITIES`, `OTHER_MODALITY`, or "" where the header is silent."""
+    """Return a key of `MODALITIES`, `OTHER_MODALITY`, or "" if the header has none."""
     stated = text(dataset, "Modality")
     if stated in MODALITIES:
         return stated
@@ -171,7 +171,7 @@ def modality_of(dataset: Dataset) -> str:
 
 
 def sop_class_name(dataset: Dataset) -> str:
-    """Return the standard's name of the SOP class; "" for one that is not in the standard."""
+    """Return the standard's name of the SOP class; "" if it is not in the standard."""
     uid = dataset.get("SOPClassUID")
     name = getattr(uid, "name", "")
     # For an unknown UID pydicom's name is the UID itself, which may lead to a person.

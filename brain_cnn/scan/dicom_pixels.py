@@ -60,7 +60,7 @@ _RLE_SMALL = 4 * 1024 * 1024
 
 
 def check_syntax(syntax: str) -> None:
-    """Refuse a transfer syntax that no decoder here reads.
+    """Refuse a transfer syntax that no decoder here supports.
 
     Raises:
         ScanError: 415, with the syntax's name.
@@ -72,7 +72,7 @@ def check_syntax(syntax: str) -> None:
     known = name if name != syntax and not name[:1].isdigit() else "one that is not in the standard"
     raise ScanError(
         "unsupported-syntax",
-        f"The DICOM file is compressed in a way that is not read: {known}.",
+        f"The DICOM file uses a compression that is not supported: {known}.",
         "Export it uncompressed (Explicit VR Little Endian), or as PNG.",
         status=415,
     )
@@ -84,7 +84,7 @@ def read_frames(
     """Yield the stored values of each frame: (H, W), or (H, W, 3) RGB.
 
     Args:
-        dataset: with its pixel data, whose size `check_size` has let pass.
+        dataset: with its pixel data, whose size `check_size` has accepted.
         syntax: UID of its transfer syntax, one of `READ_SYNTAXES`.
 
     Raises:
@@ -115,7 +115,7 @@ def read_frames(
 
 
 def check_size(dataset: Dataset, limits: ScanLimits) -> tuple[int, int, int]:
-    """Return (width, height, frames) of the header, within the limits.
+    """Return (width, height, frames) of the header if they are within the limits.
 
     Raises:
         ScanError: 413 too large; 422 too small, or no valid size.
@@ -128,7 +128,7 @@ def check_size(dataset: Dataset, limits: ScanLimits) -> tuple[int, int, int]:
         raise ScanError(
             "damaged-dicom",
             f"The DICOM header states {samples} samples of {bits} bits for a pixel.",
-            "Export it again from the program that it came from.",
+            "Export it again from its original program.",
         )
     limits.check_pixels(width, height)
     limits.check_slices(frames, width * height * frames)
@@ -162,7 +162,7 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: 
                     "damaged-dicom",
                     f"The DICOM header states {width} x {height} pixels, its compressed "
                     f"image {size[0]} x {size[1]}.",
-                    "Export it again from the program that it came from.",
+                    "Export it again from its original program.",
                 )
             if syntax in _JPEG_LS and not is_sound(encoded):
                 raise _undecodable(syntax)

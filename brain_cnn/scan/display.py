@@ -1,4 +1,4 @@
-"""Stored values -> what is seen, in the one order that the DICOM standard gives.
+"""Stored values -> displayed values, in the order that the DICOM standard gives.
 
 PS3.4 N.2 (figure N.2-1) fixes the order for grey images:
 
@@ -7,7 +7,7 @@ PS3.4 N.2 (figure N.2-1) fixes the order for grey images:
 3. Presentation LUT: MONOCHROME1 means that the smallest value is white (PS3.3 C.7.6.3.1.2),
    as does Presentation LUT Shape INVERSE (PS3.3 C.11.4).
 
-A series or volume is windowed once, so that its slices can be compared.
+A series or volume gets one window, so that its slices can be compared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Window:
 
     @classmethod
     def of_header(cls, centre: float, width: float, function: str = "LINEAR") -> Window | None:
-        """Return the window of a header, or None where it states an impossible one.
+        """Return the window of a header, or None if it is impossible.
 
         LINEAR: C.11.2.1.2.1, LINEAR_EXACT: C.11.2.1.3.2, SIGMOID: C.11.2.1.3.1.
         """
@@ -70,14 +70,14 @@ class Frame:
 
     Attributes:
         values: (H, W), real values after step 1; or uint8, display-ready, if `ready`.
-        ready: True where steps 1 to 3 are done (colour, VOI LUT, palette).
-        colour: True where the slice held visible colour.
-        window: the header's window; None where it gives none.
-        inverted: True where small values are white (step 3).
-        padding: value that means "outside the picture", None where not said.
-        geometry: place in the patient, None where not known.
-        spacing: (row, column) spacing in mm, None where not known.
-        order: sorts the frames where positions do not.
+        ready: True if steps 1 to 3 are done (colour, VOI LUT, palette).
+        colour: True if the slice had visible colour.
+        window: the header's window; None if it gives none.
+        inverted: True if small values are white (step 3).
+        padding: value that means "outside the picture", None if unknown.
+        geometry: position in the patient, None if unknown.
+        spacing: (row, column) spacing in mm, None if unknown.
+        order: sorts the frames if positions are missing.
         source: which of several uploaded files it came from.
     """
 
@@ -95,13 +95,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader got from one file, before its series is put together.
+    """The result of reading one file, before its series is assembled.
 
     Attributes:
         frames: one or more.
-        format: what the content is ("PNG", "DICOM", ...).
-        facts: what the header says, nothing personal.
-        series: what the files of one series share; "" where the file names no series. For
+        format: format of the content ("PNG", "DICOM", ...).
+        facts: facts from the header, nothing personal.
+        series: key that the files of one series share; "" if the file names none. For
             grouping only: it may hold a UID and never leaves `brain_cnn.scan`.
         notes: sentences for a person.
     """

@@ -1,4 +1,4 @@
-"""Where a slice lies in the patient: plane, order, upright display, square pixels.
+"""Position of a slice in the patient: plane, order, upright display, square pixels.
 
 Directions are those of DICOM (PS3.3 C.7.6.2.1.1): x grows to the patient's left, y to the
 back, z to the head, in millimetres.
@@ -32,12 +32,12 @@ _MAX_ASPECT = 10.0
 
 @dataclass(frozen=True)
 class Geometry:
-    """Place of one slice.
+    """Position and directions of one slice.
 
     Attributes:
         right: float64 (3,), unit vector along a row, towards growing columns.
         down: float64 (3,), unit vector along a column, towards growing rows.
-        origin: float64 (3,), centre of the first pixel in mm, None where not said.
+        origin: float64 (3,), centre of the first pixel in mm, None if unknown.
     """
 
     right: NDArray[np.float64]
@@ -61,7 +61,7 @@ class Geometry:
 
     @property
     def position(self) -> float | None:
-        """Place along the normal in mm, None where the origin is not known."""
+        """Position along the normal in mm, None if the origin is unknown."""
         return None if self.origin is None else float(self.origin @ self.normal)
 
 
@@ -70,7 +70,7 @@ def geometry_of(
 ) -> Geometry | None:
     """Return the geometry of ImageOrientationPatient and ImagePositionPatient.
 
-    None where the orientation is missing or is none: not six finite numbers, or not two
+    None if the orientation is missing or invalid: not six finite numbers, or not two
     directions at right angles.
     """
     if orientation is None or len(orientation) != 6 or not np.isfinite(orientation).all():
@@ -96,7 +96,7 @@ def upright(
         pixels: (H, W). spacing: (row, column) in mm.
 
     Returns:
-        The same three, turned together. An ordinary slice comes back as it is.
+        The same three, turned together. An upright slice is returned unchanged.
     """
     plane = geometry.plane
     (x_axis, x_sign), (y_axis, y_sign) = _DISPLAY[plane]
@@ -119,7 +119,7 @@ def square_pixels(
     """Resample a slice whose pixels are not square, never to fewer pixels.
 
     Args:
-        pixels: uint8 (H, W). spacing: (row, column) in mm, None where not known.
+        pixels: uint8 (H, W). spacing: (row, column) in mm, None if unknown.
     """
     if spacing is None or not all(np.isfinite(s) and s > 0 for s in spacing):
         return pixels

@@ -1,4 +1,4 @@
-"""A rehearsal for JPEG-LS, which tells a stream that would keep CharLS busy for seconds.
+"""A check of JPEG-LS streams, which finds one that would keep CharLS busy for seconds.
 
 Where the bits of a scan run out in the middle of a run of zeros, CharLS (2.4 and before)
 counts its remaining bits below zero and goes on until the number overflows: about 5 seconds

@@ -1,4 +1,4 @@
-"""The kinds of scan, as DICOM codes and in words. Apart, so that no decoder is loaded for it."""
+"""The kinds of scan, as DICOM codes and in words. A separate file, so that it loads no decoder."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ _JUDGED = ("MR", "", "OT")
 
 
 def modality_words(modality: str) -> str:
-    """Return what follows "This is" for a modality of `ScanFacts`."""
+    """Return the words that follow "This is" for a modality of `ScanFacts`."""
     return MODALITIES.get(modality, "a scan of another kind")
 
 
 def check_modality(scan: Scan, force: bool = False) -> bool:
-    """Return whether the header calls a scan something else than an MRI.
+    """Return whether the header names another kind of scan than MRI.
 
     Raises:
-        ScanError: 422, it does, and it is not judged without `force`.
+        ScanError: 422, it does, and `force` is off.
     """
     foreign = scan.facts.modality not in _JUDGED
     if foreign and not force:

@@ -31,10 +31,10 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
 
     Args:
         data: the whole file, gzipped or not.
-        plane: "axial", "coronal" or "sagittal": which slices are taken from the volume.
+        plane: "axial", "coronal" or "sagittal": which slices to take from the volume.
 
     Raises:
-        ScanError: 413 too large; 422 damaged, truncated, or no volume of numbers.
+        ScanError: 413 too large; 422 damaged, truncated, or not a volume of numbers.
     """
     data = _unpacked(data, limits)
     try:
@@ -128,7 +128,7 @@ def _check_shape(shape: tuple[int, ...], limits: ScanLimits) -> tuple[int, ...]:
 
 
 def _check_length(image: Any, length: int) -> None:
-    """Refuse a file that is shorter than the first volume that its header promises."""
+    """Refuse a file that is shorter than the first volume in its header."""
     dtype = image.header.get_data_dtype()
     if dtype.names or dtype.kind not in "iuf":
         raise ScanError(

@@ -1,7 +1,7 @@
 """PNG, JPEG, WebP, BMP, TIFF and GIF -> frames.
 
 The order of operations is fixed: decode, turn upright (EXIF), put transparency on black,
-window what has more than 8 bits, luminance. Training reads its images through the same
+window images with more than 8 bits, luminance. Training reads its images through the same
 code (`brain_cnn.dataset.index.read_pixels`), so a change here is a change of the model's input.
 """
 
@@ -40,7 +40,7 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
         data: the whole file.
         kind: its format as `sniff` named it; no other decoder is tried.
         limits: see `ScanLimits`.
-        deadline: looked at between pages.
+        deadline: checked between pages.
 
     Returns:
         One frame, or one for each page of a TIFF.
@@ -82,7 +82,7 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
 
 
 def _pages(image: Image.Image, kind: str, limits: ScanLimits) -> int:
-    """Count the pages. Counting walks the file, which may loop: it stops above the limit."""
+    """Count the pages. The page list may loop, so counting stops above the limit."""
     if kind != "TIFF":
         return 2 if getattr(image, "is_animated", False) else 1
     count = 1
@@ -97,7 +97,7 @@ def _pages(image: Image.Image, kind: str, limits: ScanLimits) -> int:
 
 
 def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: Deadline) -> Reading:
-    """Read the pages of a TIFF as slices; a page of another size is no slice of them."""
+    """Read the pages of a TIFF as slices; skip a page of another size."""
     width, height = image.size
     limits.check_slices(pages, width * height * pages)
     frames = []
@@ -155,7 +155,7 @@ def _on_black(image: Image.Image) -> Image.Image:
 
 
 def _is_grey_jpeg(data: bytes) -> bool:
-    """Whether a colour JPEG has no colour anywhere, seen on a copy of an eighth of its size."""
+    """Whether a colour JPEG is grey everywhere; checked on a copy of an eighth of its size."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as small:
         small.draft("RGB", (small.width // 8, small.height // 8))
         return not _spread(small).any()

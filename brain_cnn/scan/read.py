@@ -168,7 +168,7 @@ def _read_file(
         raise ScanError(
             "file-too-large",
             f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}.",
-            "Export it smaller: a slice of 1024 x 1024 pixels is enough.",
+            "Export it at a smaller size: 1024 x 1024 pixels are enough for a slice.",
             status=413,
         )
     kind = sniff(data)
@@ -198,7 +198,7 @@ def _read_archive(
         raise ScanError(
             "nested-archive",
             f"There is a ZIP archive inside another; the limit is {limits.max_depth} deep.",
-            "Unpack the outer one and upload what is in it.",
+            "Unpack the outer one and upload its files.",
         )
     readings: list[Reading] = []
     errors: list[ScanError] = []

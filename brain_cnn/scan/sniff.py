@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes alone. File names lie and are never looked at."""
+"""The format of a file, from its first bytes alone. File names can lie and are never used."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ RASTER_FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"})
 _FIRST_VRS = frozenset({b"UI", b"CS", b"UL", b"OB", b"DA", b"TM", b"SH", b"LO"})
 _NIFTI1_SIZE = 348  # bytes of the NIfTI-1 header; its magic is the last 4 of them
 _NIFTI2_SIZE = 540
-_GZIP_PEEK = 4096  # compressed bytes looked at to see whether a .gz holds NIfTI
+_GZIP_PEEK = 4096  # compressed bytes read to see whether a .gz holds NIfTI
 
 
 def sniff(data: bytes) -> str:
-    """Return the format of `data`, or "" where it is none that we know.
+    """Return the format of `data`, or "" if it is unknown.
 
     Returns:
         One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "PDF", "HEIC", "".

@@ -12,11 +12,11 @@ from brain_cnn.scan.types import Scan, ScanLimits, Slice
 
 @dataclass(frozen=True)
 class Series:
-    """A scan, and which uploaded file each of its slices came from.
+    """A scan, and the uploaded file that each of its slices came from.
 
     Attributes:
         scan: the slices in anatomical order.
-        sources: for each slice, the place of its file among those given, from 0.
+        sources: for each slice, the index of its file in the upload, from 0.
     """
 
     scan: Scan
@@ -50,7 +50,7 @@ def assemble(readings: Sequence[Reading], limits: ScanLimits) -> Series:
 
 
 def _sorted(frames: list[Frame]) -> list[Frame]:
-    """Sort along the normal; where a position is missing, by the header's numbers."""
+    """Sort along the normal, or by the header's numbers if a position is missing."""
     positions = [frame.geometry.position if frame.geometry else None for frame in frames]
     if all(position is not None for position in positions):
         keys = [

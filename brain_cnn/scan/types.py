@@ -1,4 +1,4 @@
-"""What a reader returns, and the limits that it must keep."""
+"""The result of a reader, and the limits that it must keep."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ PLANES = ("axial", "coronal", "sagittal")
 
 @dataclass(frozen=True)
 class ScanLimits:
-    """Bounds that are checked before anything large is decoded.
+    """Limits that are checked before anything large is decoded.
 
     Attributes:
         max_bytes: largest file, in bytes.
         max_pixels: largest slice, width times height, in pixels.
-        min_side: smallest width or height, in pixels; below it nothing can be recognised.
+        min_side: smallest width or height, in pixels; smaller slices show too little.
         max_slices: slices of one scan.
         max_study_pixels: pixels of all slices of one scan together.
-        max_unpacked_bytes: what a ZIP, a gzipped NIfTI or a deflated DICOM may unpack to.
+        max_unpacked_bytes: largest unpacked size of a ZIP, a gzipped NIfTI or a deflated DICOM.
         max_members: files in a ZIP.
-        max_ratio: unpacked bytes for each packed one; looked at from 16 MiB unpacked on.
+        max_ratio: unpacked bytes for each packed byte; checked from 16 MiB unpacked on.
         max_depth: archives inside each other; 1 reads a ZIP and refuses a ZIP in it.
-        max_seconds: time for one file. Looked at between slices, frames and members: a
+        max_seconds: time for one file. Checked between slices, frames and members: a
             decoder written in C cannot be stopped, so the sizes above bound each call.
     """
 
@@ -42,11 +42,11 @@ class ScanLimits:
     max_seconds: float = 30.0
 
     def deadline(self) -> Deadline:
-        """Return the moment at which the reading of one file must have ended."""
+        """Return the deadline for reading one file, starting now."""
         return Deadline(self.max_seconds)
 
     def check_pixels(self, width: int, height: int) -> None:
-        """Refuse a slice by the size that its header states.
+        """Refuse a slice because of the size in its header.
 
         Raises:
             ScanError: 413 too many pixels, 422 too few.
@@ -68,7 +68,7 @@ class ScanLimits:
             )
 
     def check_slices(self, count: int, pixels: int) -> None:
-        """Refuse a scan of `count` slices with `pixels` altogether that is too large.
+        """Refuse a scan with too many slices (`count`) or too many pixels in total (`pixels`).
 
         Raises:
             ScanError: 413.
@@ -90,7 +90,7 @@ class ScanLimits:
             )
 
     def check_unpacked(self, packed: int, unpacked: int) -> None:
-        """Refuse what unpacks to too much.
+        """Refuse a file that unpacks to too many bytes.
 
         Raises:
             ScanError: 413.
@@ -116,17 +116,17 @@ _RATIO_FLOOR = 16 * 1024 * 1024
 
 
 class Deadline:
-    """Raises when one file has taken too long; asked between slices, frames and members."""
+    """Raises if one file takes too long; checked between slices, frames and members."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
     def check(self) -> None:
-        """Go on, or stop.
+        """Raise if the time is over.
 
         Raises:
-            ScanError: 422, the time is up.
+            ScanError: 422, the time is over.
         """
         if time.monotonic() > self._end:
             raise ScanError(
@@ -138,16 +138,16 @@ class Deadline:
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What the header says that helps a reader. Nothing that names a person or a place.
+    """Facts from the header that help a person. None names a person or a place.
 
     Attributes:
-        modality: DICOM code ("MR", "CT", ...) of a known kind of scan; "" where not said.
+        modality: DICOM code ("MR", "CT", ...) of a known kind of scan; "" if unknown.
         weighting: guess of the MR weighting ("T1", "T1 contrast-enhanced", "T2", "PD",
-            "FLAIR"); "" where the header does not tell.
-        plane: "axial", "coronal", "sagittal"; "" where the header does not tell.
-        oblique: True where the slices are tilted by more than 10 degrees from that plane.
-        slice_thickness_mm: thickness of one slice, None where not said.
-        pixel_spacing_mm: (row, column) spacing as stored, None where not said.
+            "FLAIR"); "" if unknown.
+        plane: "axial", "coronal", "sagittal"; "" if unknown.
+        oblique: True if the slices are tilted by more than 10 degrees from that plane.
+        slice_thickness_mm: thickness of one slice, None if unknown.
+        pixel_spacing_mm: (row, column) spacing as stored, None if unknown.
     """
 
     modality: str = ""
@@ -164,9 +164,9 @@ class Slice:
 
     Attributes:
         pixels: uint8 (H, W), 0 = black .. 255 = white.
-        was_colour: True where the file held visible colour (a photo, a colour map), which
+        was_colour: True if the file had visible colour (a photo, a colour map), which
             a brain MRI slice does not.
-        position_mm: place along the normal of the series, None where the header does not say.
+        position_mm: position along the normal of the series, None if unknown.
     """
 
     pixels: np.ndarray
@@ -176,14 +176,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class Scan:
-    """Everything that was read from one file, or from the files of one series.
+    """The content of one file, or of the files of one series.
 
     Attributes:
-        slices: at least one slice, in anatomical order where the positions are known, else
+        slices: at least one slice, in anatomical order if the positions are known, else
             in reading order.
         format: what the content is ("PNG", "DICOM", ...), whatever the file was called.
         notes: sentences that a person should see ("Only the first frame was read.").
-        facts: what the header says, without anything that names a person.
+        facts: facts from the header; none names a person.
     """
 
     slices: tuple[Slice, ...]

@@ -6,7 +6,9 @@
 
 Temperature, prediction sets, the familiarity gate and the trust are fitted on the split's
 train and val parts; calibration files and their checksums in bundle.json are replaced. The
-test part is not used. Then `python scripts/measure.py --only sureness,refusal,external`.
+test part is not used. With --sets-only the prediction sets alone are fitted again, which also
+brings a bundle up to date whose sets are of an older program. Then
+`python scripts/measure.py --only sureness,refusal,external`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from brain_cnn.dataset.index import load_masks
 from brain_cnn.dataset.labelled import SPLITS, load_labelled
 from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.bundle import load_bundle
-from brain_cnn.training.fit_calibration import refit_calibration
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.training.fit_calibration import refit_calibration, refit_sets
 from brain_cnn.training.mixing import other_sources
 from brain_cnn.training.settings import TrainSettings
 
@@ -37,10 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parse(argv)
     try:
-        bundle = load_bundle(args.bundle)
+        bundle = load_bundle(args.bundle, Calibration.identity())
         print(f"Reading {args.data} ...", flush=True)
         data = load_labelled(args.data, args.split, args.protocol, seed=args.seed)
         data = data.subset(np.concatenate([data.split.train, data.split.val]))
+        if args.sets_only:
+            print(f"Thresholds: {refit_sets(bundle.path, data).set_thresholds}.")
+            print(f"Written to {bundle.path}. Next: python scripts/measure.py.")
+            return 0
         masks = {} if args.masks is None else load_masks(args.masks, data.records)
         labels = [record.label for record in data.records]
         own = [masks.get(record.path) for record in data.records] if masks else None
@@ -81,4 +88,5 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--normals", type=Path, help="ZIP or folder of normal heads' volumes")
     add("--cache", type=Path, default=Path(".cache/pools"), help="keeps what is made of them")
     add("--seed", type=int, default=0, help="the same seed fits the same calibration")
+    add("--sets-only", action="store_true", help="fit the prediction sets again, nothing else")
     return parser.parse_args(argv)

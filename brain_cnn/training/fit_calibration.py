@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.dataset.batches import PreparedData
-from brain_cnn.dataset.labelled import LabelledData
+from brain_cnn.dataset.labelled import LabelledData, true_labels
 from brain_cnn.inference.bundle import load_bundle, update_bundle_files
 from brain_cnn.inference.calibration import Calibration, fit_calibration
+from brain_cnn.inference.conformal import count_groups, fit_set_thresholds
 from brain_cnn.inference.engines import make_engine
 from brain_cnn.inference.predictor import Network, Predictor, Tensors, prepare_slices
 from brain_cnn.ood.descriptors import describe
@@ -75,7 +76,12 @@ def fit_everything(
         found = predictor.predict(tensors).features, describe(tensors)
         held = np.concatenate([held[0], found[0]]), np.concatenate([held[1], found[1]])
     calibration = fit_calibration(
-        val_output.logits, prepared.labels[val], known.features, known.labels, held[0]
+        val_output.logits,
+        prepared.labels[val],
+        np.asarray(data.split.groups)[val],
+        known.features,
+        known.labels,
+        held[0],
     )
     assert calibration.gate is not None
     # Made outliers are drawn from heads that fill the picture: else they come out blurred.
@@ -160,9 +166,36 @@ def refit_calibration(
     Raises:
         BundleError: the folder is no whole bundle, or its network cannot be run.
     """
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, Calibration.identity())
     engine = make_engine(bundle)
     size = bundle.input_size
     calibration = fit_everything(engine.run, data, prepared, size, seed=seed, others=others)
     update_bundle_files(folder, calibration.save)
+    return calibration
+
+
+def refit_sets(folder: Path, data: LabelledData) -> Calibration:
+    """Fit the prediction sets of a bundle again, and nothing else.
+
+    Only calibration.json changes, and in it the thresholds: temperature, gate and trust stay
+    bit for bit. This also brings a bundle whose sets are of an older program up to date.
+
+    Args:
+        folder: a whole bundle. data: only its val part is looked at.
+
+    Raises:
+        BundleError: the folder is no whole bundle, or its network cannot be run.
+    """
+    bundle = load_bundle(folder, Calibration.identity())
+    old = Calibration.load(folder, bundle.calibration.set_thresholds)
+    val = data.split.val
+    predictor = Predictor(make_engine(bundle).run, bundle.input_size)
+    logits = predictor.predict_slices(data.images[i] for i in val).logits
+    labels, groups = true_labels(data, val), np.asarray(data.split.groups)[val]
+    calibration = replace(
+        old,
+        set_thresholds=fit_set_thresholds(old.probabilities(logits), labels, groups),
+        set_groups=count_groups(labels, groups),
+    )
+    update_bundle_files(folder, calibration.save_record)
     return calibration

@@ -123,7 +123,8 @@ def train_one(
             predictor.network, data, prepared, settings.size, seed=settings.seed, others=others
         )
     else:
-        calibration = fit_calibration(logits(split.val), prepared.labels[split.val])
+        groups = np.asarray(split.groups)[split.val]
+        calibration = fit_calibration(logits(split.val), prepared.labels[split.val], groups)
     probabilities = calibration.probabilities(logits(split.test))
     return Trained(model, calibration, probabilities, shift)
 

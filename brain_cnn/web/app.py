@@ -34,6 +34,8 @@ from brain_cnn.web.views import (
     viewer,
 )
 
+_VIEWS = (pages, viewer, model_page, api, counterfactual, report, samples, health, openapi)
+
 
 def create_app(settings: Settings | None = None, classifier: Classifier | None = None) -> Flask:
     """Build the web application, with the model loaded and tested.
@@ -49,6 +51,32 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     """
     settings = settings or Settings.from_env()
     set_up_logging(settings.log_format)
+    served = _served(settings, classifier)
+    app = _flask_app(settings, served)
+    metrics = Metrics()
+    metrics.say_model(served)
+    install_metrics(app, metrics)
+    budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
+    queue = EngineQueue(
+        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
+    )
+    install_queue(app, queue, budget)
+    # In this order: what is refused is watched and carries the headers too.
+    watch_requests(app, metrics)
+    protect(app)
+    set_limits(app, settings, budget)
+    handle_errors(app)
+    for module in _VIEWS:
+        app.register_blueprint(module.blueprint)
+    bundle, engine = served.bundle, served.engine.name
+    LOGGER.info(
+        "model %s %s (%s), engine %s", bundle.name, bundle.version, bundle.sha256[:12], engine
+    )
+    return app
+
+
+def _served(settings: Settings, classifier: Classifier | None) -> ServedClassifier:
+    """Return the model behind the queue, tested."""
     if classifier is None:
         classifier = load_classifier(
             settings.model_path,
@@ -61,7 +89,11 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
         classifier.bundle, classifier.engine, settings.coverage, settings.scan_limits
     )
     served.self_test()
+    return served
 
+
+def _flask_app(settings: Settings, served: ServedClassifier) -> PrivateApp:
+    """Return the application without its views, with what they ask it for."""
     app = PrivateApp(
         "brain_cnn", template_folder=resource("templates"), static_folder=str(resource("static"))
     )
@@ -73,38 +105,9 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
         app.json.sort_keys = False  # the order of our documentation reads better
     app.extensions["brain_cnn.settings"] = settings
     app.extensions["brain_cnn.inference.classifier"] = served
-    metrics = Metrics()
-    metrics.say_model(served)
-    install_metrics(app, metrics)
-    budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
-    queue = EngineQueue(
-        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
-    )
-    install_queue(app, queue, budget)
     app.jinja_env.globals["static_url"] = static_url
     app.jinja_env.filters["percent"] = percent
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    # In this order: what is refused is watched and carries the headers too.
-    watch_requests(app, metrics)
-    protect(app)
-    set_limits(app, settings, budget)
-    handle_errors(app)
-    for module in (
-        pages,
-        viewer,
-        model_page,
-        api,
-        counterfactual,
-        report,
-        samples,
-        health,
-        openapi,
-    ):
-        app.register_blueprint(module.blueprint)
-    bundle, engine = served.bundle, served.engine.name
-    LOGGER.info(
-        "model %s %s (%s), engine %s", bundle.name, bundle.version, bundle.sha256[:12], engine
-    )
     return app
 
 

@@ -18,12 +18,12 @@ API_PREFIX = "/api/"
 
 _PROGRAM_ENDPOINTS = frozenset({"ops.healthz", "ops.readyz", "ops.metrics", "view.view"})
 
-# What Werkzeug's own errors say is written for developers.
+# Werkzeug writes its own sentences for developers.
 _SENTENCES = {
     400: "The request is not a form that we can read.",
     404: "There is nothing at this address.",
     405: "This address does not take this kind of request.",
-    500: "Something went wrong on our side. Nothing of your file was kept. Please try again.",
+    500: "Something went wrong on the server. It kept nothing of your file. Please try again.",
 }
 
 

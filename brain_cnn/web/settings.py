@@ -16,6 +16,7 @@ from brain_cnn.cores import cores
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.engines import ENGINES
 from brain_cnn.scan import ScanLimits
+from brain_cnn.web.secret import NO_SECRET, Secret
 
 PREFIX = "BRAIN_CNN_"
 
@@ -25,9 +26,6 @@ _OF_OTHERS = frozenset({"BRAIN_CNN_DATA", "BRAIN_CNN_CACHE"})
 _MIB = 1024 * 1024
 
 LOG_FORMATS = ("text", "json")
-
-# Not printed at start.
-_SECRET = frozenset({"api_token"})
 
 # Threads for what needs no engine: refusals, health, metrics, static files.
 _SPARE_THREADS = 8
@@ -43,38 +41,43 @@ class Settings:
         engine: "ncnn", "onnx" or "tensorflow".
         engine_threads: threads of one forward pass. 1, since the server answers several
             requests at once and they would fight for the cores.
-        coverage: promise of the prediction sets, 0.90, 0.95 or 0.99.
+        coverage: target coverage of the prediction sets, 0.90, 0.95 or 0.99.
         max_file_mib: largest file, MiB.
-        max_request_mib: largest request with all its files, MiB; held in memory.
+        max_request_mib: largest request with all its files, in MiB; held in memory.
         max_files: files in one request; a series has many.
         max_form_parts: parts of one multipart form.
-        max_megapixels: largest slice, million pixels.
+        max_megapixels: largest slice, in million pixels.
         max_slices: slices of one scan.
-        max_study_megapixels: all slices that are held at once, million pixels.
-        max_unpacked_mib: what a ZIP, a gzipped NIfTI or a deflated DICOM may unpack to, MiB.
+        max_study_megapixels: all slices held at once, in million pixels.
+        max_unpacked_mib: largest unpacked size of a ZIP, a gzipped NIfTI or a deflated DICOM,
+            in MiB.
         max_members: files in a ZIP.
-        max_zip_ratio: unpacked bytes for each packed one, looked at from 16 MiB on.
+        max_zip_ratio: unpacked bytes for each packed byte; checked from 16 MiB on.
         max_zip_depth: archives inside each other; 1 refuses a ZIP in a ZIP.
-        file_seconds: time for reading one file, looked at between its slices and members.
+        file_seconds: longest time for reading one file, in seconds; checked between its slices
+            and members.
         bind: address and port that gunicorn listens on.
-        workers: gunicorn processes, each holds the model; 0 means one per core, at most 8.
-        threads: threads of one process; 0 means as many as run and wait in the queue, and a
-            few more, so that refusals and health checks need not wait.
+        workers: gunicorn processes, each with its own model; 0 means one per core, at most 8.
+        threads: threads of one process; 0 means one for each request that runs or waits in the
+            queue, and 8 more, so that refusals and health checks do not wait.
         timeout_s: seconds after which a worker that does not answer is replaced.
-        engine_slots: requests that one process judges at once; 0 means at least 2, more where
+        engine_slots: requests that one process judges at once; 0 means at least 2, and more if
             there are more cores than processes.
-        queue_waiting: requests of one process that may wait for a slot; more get 503.
-        queue_seconds: longest wait for a slot, then 503.
+        queue_waiting: requests of one process that may wait for a slot; the others get 503.
+        queue_seconds: longest wait for a slot, in seconds; then the answer is 503.
         max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
-        read_seconds: time for a request to arrive, and another second for each 64 KiB of it.
+        read_seconds: time for a request's head to arrive, and how far its body may fall behind
+            64 KiB a second.
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
             Each process counts for itself.
-        api_token: what a caller must show; empty means that everybody may call.
-        api_token_file: a file that holds the token instead.
-        proxies: trusted reverse proxies in front, whose X-Forwarded-* headers are believed.
-        trusted_hosts: names in the address that are answered, separated by commas; empty
-            means all.
-        log_format: "text" or "json", one line a request.
+        api_token: the token that a caller must send, as `Bearer` or as the password of `Basic`;
+            empty means that everybody may call.
+        api_token_file: a file with the token, instead of api_token.
+        proxies: number of trusted reverse proxies in front; the server believes their
+            X-Forwarded-* headers.
+        trusted_hosts: host names that the server answers to, separated by commas; empty means
+            all.
+        log_format: "text" or "json", one line for each request.
     """
 
     model: str = ""
@@ -103,13 +106,15 @@ class Settings:
     max_held_mib: int = 512
     read_seconds: int = 20
     rate_limit: str = ""
-    api_token: str = ""
+    api_token: Secret = NO_SECRET  # a plain text is taken too
     api_token_file: str = ""
     proxies: int = 0
     trusted_hosts: str = ""
     log_format: str = "text"
 
     def __post_init__(self) -> None:
+        # Frozen: the one field that is wrapped is set around the guard.
+        object.__setattr__(self, "api_token", Secret(self.api_token))
         if self.engine not in ENGINES:
             raise _bad("engine", self.engine, f"one of {', '.join(ENGINES)}")
         if not 0 < self.coverage < 1:
@@ -241,7 +246,7 @@ class Settings:
             SettingsError: the file cannot be read or holds nothing.
         """
         if not self.api_token_file:
-            return self.api_token
+            return self.api_token.reveal()
         try:
             text = Path(self.api_token_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
@@ -258,7 +263,6 @@ class Settings:
     def describe(self) -> str:
         """Return all settings on one line, for the log at start; secrets are not shown."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values |= {name: "(set)" for name in _SECRET if values[name]}
         return "settings: " + " ".join(f"{name}={value!r}" for name, value in values.items())
 
     def _check_rate_limit(self) -> None:
@@ -281,8 +285,6 @@ def _parse(name: str, text: str, kind: type) -> Any:
 
 
 def _bad(name: str, value: object, wanted: str) -> SettingsError:
-    if name in _SECRET:
-        value = "(not shown)"
     return SettingsError(
         "bad-setting", f"{PREFIX}{name.upper()} is {value!r}.", f"It must be {wanted}."
     )

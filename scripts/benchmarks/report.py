@@ -11,10 +11,10 @@ _INTRODUCTION = """# Benchmark
 Written by `make bench` (`scripts/benchmark.py`); the raw values are in `benchmark.json`.
 
 *The usual way* is `scripts/benchmarks/usual_app.py`: a small Flask app with `model.predict`,
-Grad-CAM by GradientTape and an overlay by matplotlib, on the same `.keras` file. It is helped
-where tutorials are slower: its Grad-CAM model is built once, it is warm before the first
-request, gunicorn gives it as many processes as ours, and it only resizes the picture where
-ours looks for the head. Medians; in brackets the quartiles, or the range over the rounds.
+Grad-CAM by GradientTape and an overlay by matplotlib, on the same `.keras` file. It is faster
+than most tutorials: it builds its Grad-CAM model once, it is warm before the first request,
+gunicorn gives it as many processes as ours, and it only resizes the picture, while ours also
+finds the head. Values are medians; in parentheses the quartiles, or the range over the rounds.
 """
 
 
@@ -66,7 +66,7 @@ def _in_process(section: dict[str, Any]) -> str:
         "## In process\n\n"
         f"Bytes of a {section['picture']} to class, probabilities and heatmap array; nothing is "
         "drawn on either side. *Colour* is a grey picture saved with three channels, as most "
-        "programs do.\n\n" + _table(["", "ms", "of it the engine", "all the rest", "speed"], rows)
+        "programs do.\n\n" + _table(["", "ms", "the engine", "all the rest", "speed"], rows)
     )
 
 

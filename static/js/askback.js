@@ -6,8 +6,8 @@ import { Picture } from "./picture.js";
 import { sendPatiently } from "./send.js";
 import { bar, bars, make, percent } from "./words.js";
 
-const HINT = "Mark a region; it is filled in from its surroundings, and the slice is judged again.";
-const DRAW = "Draw around something, or click where the circle should be. The arrows move it, + and − resize it, Enter asks, Escape ends.";
+const HINT = "Mark a region. The page fills it from its surroundings, and the model judges the slice again.";
+const DRAW = "Draw around a region, or click to place the circle. Arrows move it, + and − resize it, Enter asks, Escape cancels.";
 
 export function addAskBack(viewer, item) {
   const part = (id) => document.getElementById(id);
@@ -60,7 +60,7 @@ export function addAskBack(viewer, item) {
   async function ask() {
     if (!marker.points || part("ask").getAttribute("aria-busy") === "true") return;
     if (!viewer.facts.familiar) {
-      complain("This slice is not like those that the model knows: it names no class of it.");
+      complain("This slice is not like those that the model knows, so it gets no class.");
       return;
     }
     const slice = viewer.slice;
@@ -108,12 +108,12 @@ function blobOf(uri) {
 function movement({ before, after }, info) {
   const name = (label) => info.names[info.labels.indexOf(label)];
   const top = before.label;
-  const words = `Without this region, ${name(top)} goes from ${percent(before.probabilities[top])} to ${percent(after.probabilities[top])}.`;
+  const words = `Without this region, ${name(top)} changes from ${percent(before.probabilities[top])} to ${percent(after.probabilities[top])}.`;
   const parts = [make("p", { class: "lead" }, words)];
   if (!after.familiar) {
     const failed = after.reasons.find((reason) => reason.failed);
     parts.push(make("p", { class: "problem" },
-      `The filled slice is not like those that the model knows, so read this with doubt. ${failed ? `${failed.sentence} (${failed.value}, limit ${failed.limit})` : ""}`));
+      `The filled slice is not like those that the model knows, so do not rely on this comparison. ${failed ? `${failed.sentence} (${failed.value}, limit ${failed.limit})` : ""}`));
   } else if (after.label !== top) {
     parts.push(make("p", {}, `Its first guess is then ${name(after.label)} (${after.verdict}).`));
   }
@@ -130,6 +130,6 @@ function movement({ before, after }, info) {
       make("td", {}, percent(was)), make("td", {}, percent(is)),
       make("td", { class: Math.abs(change) >= 5 ? "changed" : "" }, moved ? `${sign}${Math.abs(change).toFixed(1)}` : "0"));
   });
-  parts.push(make("table", {}, make("caption", {}, "Probability of each class, and its change in points"), head, make("tbody", {}, ...rows)));
+  parts.push(make("table", {}, make("caption", {}, "Probability of each class, and its change in percentage points"), head, make("tbody", {}, ...rows)));
   return parts;
 }

@@ -36,7 +36,7 @@ function objection(file, start) {
   if (!start) return "The file cannot be read. If it is a folder, choose the files in it.";
   if (file.size === 0) return "The file is empty. Choose another one.";
   if (file.size > limit.bytes) {
-    return `The file has ${mib(file.size)} MiB; the limit is ${limit.mib} MiB. Export it smaller.`;
+    return `The file has ${mib(file.size)} MiB; the limit is ${limit.mib} MiB. Export it at a smaller size.`;
   }
   for (const [bytes, name] of FOREIGN) {
     if (bytes.every((byte, place) => start[place] === byte)) {
@@ -44,7 +44,7 @@ function objection(file, start) {
     }
   }
   const text = start.every((b) => b === 9 || b === 10 || b === 13 || (b > 31 && b < 127));
-  return text ? "This is not an image that we read: it is text." : "";
+  return text ? "This is a text file, not an image. Choose a picture, DICOM, NIfTI or a ZIP of a series." : "";
 }
 
 const isDicom = (start) => String.fromCharCode(...start.subarray(128, 132)) === "DICM";

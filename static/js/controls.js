@@ -72,7 +72,7 @@ export function addControls(viewer) {
 
   function placeWords() {
     const name = info.names[viewer.label];
-    if (!viewer.hasHeat) return "No heat is shown: this slice is not like those that the model knows.";
+    if (!viewer.hasHeat) return "No heatmap: this slice is not like those that the model knows.";
     const place = viewer.facts.places[viewer.label];
     if (!place) return `No positive evidence for ${name} in this slice.`;
     return `Strongest evidence for ${name}: ${place}.`;

@@ -42,7 +42,7 @@ if (batch) {
 
 async function take(files) {
   const chosen = withoutClutter(files);
-  if (!chosen.length) return complain("There is no file in that. Choose a slice.");
+  if (!chosen.length) return complain("There is no file here. Choose a slice.");
   complain("");
   answers().catch(() => {}); // said when the answer is there
   const uploads = await uploadsOf(chosen);
@@ -66,7 +66,7 @@ async function showAnswer(item) {
   try {
     ({ showAnswer: show } = await answers());
   } catch {
-    showFailure(new Refused("The viewer could not be loaded.", { hint: "Check the connection and load the page anew." }));
+    showFailure(new Refused("The viewer could not be loaded.", { hint: "Check the connection and reload the page." }));
     return;
   }
   shown?.viewer.close();
@@ -165,7 +165,7 @@ function sayReload() {
     if (!sessionStorage.getItem("had-answer") || !part("notice")) return;
     sessionStorage.removeItem("had-answer");
     part("notice").textContent =
-      "The page was loaded anew. Nothing of your upload was kept, so choose it again to see its answer.";
+      "The page was reloaded. Nothing of your upload was kept, so choose it again to see its answer.";
     part("notice").hidden = false;
   } catch {
     // As above.

@@ -10,7 +10,7 @@ export class Refused extends Error {
 }
 
 const GONE = {
-  hint: "Check the connection. Nothing of your file was kept.",
+  hint: "Check the connection. The server kept nothing of your file.",
   again: true,
 };
 
@@ -120,8 +120,8 @@ async function refusal(response, wait) {
   const ours = {
     413: "The upload is too large for this server.",
     429: "Too many requests. Please wait a moment.",
-    502: "The server is not answering just now.",
-    503: "The server is busy just now.",
+    502: "The server does not answer at the moment.",
+    503: "The server is busy at the moment.",
     504: "The server took too long.",
   };
   const sentence = said.detail ?? ours[status] ?? `The server could not answer (${status}).`;

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from brain_cnn.evaluation.bootstrap import bootstrap_mean
 from brain_cnn.evaluation.metrics import (
     PUBLISHED_REFERENCE,
-    bootstrap_mean,
     evaluate_predictions,
     format_table,
 )

@@ -14,13 +14,14 @@ from brain_cnn.evaluation.external import (
 from brain_cnn.evaluation.models import Predictions
 from brain_cnn.evaluation.shortcuts import shortcut_audit
 from brain_cnn.evaluation.uncertainty import auroc, coverage_table, reliability, selective, verdicts
-from brain_cnn.inference.calibration import COVERAGES, Calibration
+from brain_cnn.inference.calibration import Calibration
+from brain_cnn.inference.conformal import COVERAGES, same_for_all
 from brain_cnn.inference.diagnosis import Prediction
 from brain_cnn.labels import LABELS
 from brain_cnn.scan.types import Slice
 
 TOP_ONLY = Calibration.identity()
-EVERYTHING = Calibration(1.0, dict.fromkeys(COVERAGES, 1.0))
+EVERYTHING = Calibration(1.0, same_for_all(1.0))
 
 
 def predicted(
@@ -79,6 +80,21 @@ def test_coverage_is_measured_for_all_and_for_each_class() -> None:
     wide = coverage_table(predicted([0, 0, 0, 3], calibration=EVERYTHING), truth, None)
     assert wide["0.95"]["all"]["coverage"]["value"] == 1.0
     assert wide["0.95"]["all"]["size"]["value"] == 4.0
+
+
+def test_shares_of_set_sizes_and_what_so_few_patients_can_reach_are_named() -> None:
+    truth = np.array([0, 0, 0, 3])
+    limits = (0.5, 0.8, 0.8, 0.5)
+    calibration = Calibration(1.0, dict.fromkeys(COVERAGES, limits), set_groups=(9, 0, 40, 19))
+    # The rest is spread evenly: at .28 each other label has .24, at .91 each has .03.
+    part = predicted([0, 0, 0, 3], [0.91, 0.91, 0.28, 0.91], calibration=calibration)
+    table = coverage_table(part, truth, None)
+    sizes = {name: row["value"] for name, row in table["0.95"]["all"]["sizes"].items()}
+    assert sizes == {"1": 0.75, "2": 0.0, "3": 0.25, "4": 0.0}
+    glioma, pituitary = table["0.95"]["glioma"], table["0.95"]["pituitary"]
+    assert (glioma["val_groups"], glioma["floor"]) == (9, 0.9)
+    assert (pituitary["val_groups"], pituitary["floor"]) == (19, 0.95)
+    assert table["0.90"]["glioma"]["floor"] == 0.9 and "floor" not in table["0.95"]["all"]
 
 
 def test_confident_needs_a_familiar_slice_and_a_set_of_one() -> None:

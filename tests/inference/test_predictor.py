@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.inference.predictor import Predictor, keras_network, prepare_slices
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom

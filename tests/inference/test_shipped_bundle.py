@@ -133,13 +133,13 @@ def test_figures_of_numbers_are_shipped_and_none_that_shows_an_image():
 
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
-def test_gradcam_example_in_the_readme_runs(tmp_path, monkeypatch):
+def test_gradcam_example_in_the_docs_runs(tmp_path, monkeypatch):
     import cv2
 
     from brain_cnn.phantoms import draw_phantom
 
     root = SHIPPED.parent.parent
-    text = (root / "README.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     example = "\n".join(block for block in blocks if "make_gradcam_heatmap" in block)
     assert 'make_gradcam_heatmap(img_array, model, last_conv_layer_name="conv2d_1")' in example

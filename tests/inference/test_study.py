@@ -89,7 +89,7 @@ def test_tumour_is_not_confident_in_a_weighting_that_it_was_not_learned_from(
 
 
 def test_study_has_the_widest_prediction_set(template):
-    calibration = Calibration(1.0, {0.9: 0.0, 0.95: 0.0, 0.99: 0.95})
+    calibration = Calibration(1.0, {0.9: (0.0,) * 4, 0.95: (0.0,) * 4, 0.99: (0.99,) * 4})
     assert study_of(template, [TUMOUR] * 30, calibration=calibration).verdict == "uncertain"
     assert study_of(template, [TUMOUR], calibration=calibration).verdict == "confident"
 

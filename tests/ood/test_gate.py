@@ -8,7 +8,7 @@ import pytest
 
 from brain_cnn.errors import BundleError
 from brain_cnn.inference.calibration import Calibration, fit_calibration
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
 from brain_cnn.ood import outliers
@@ -39,7 +39,9 @@ def calibration(features: np.ndarray) -> Calibration:
     """Return one that was fitted to drawn heads; its features say nothing."""
     train = np.random.default_rng(0).normal(size=(160, 16))
     labels = np.arange(80) % 4
-    fitted = fit_calibration(np.eye(4)[labels] * 5, labels, train, np.arange(160) % 4, features)
+    fitted = fit_calibration(
+        np.eye(4)[labels] * 5, labels, np.arange(80), train, np.arange(160) % 4, features
+    )
     assert fitted.gate is not None
     distances = fitted.gate.distance(features)
     own, val = heads(160), heads(80, 1000)

@@ -10,10 +10,11 @@ from brain_cnn.dataset.batches import prepare_all
 from brain_cnn.dataset.index import ImageRecord
 from brain_cnn.dataset.labelled import LabelledData
 from brain_cnn.dataset.splits import Split
-from brain_cnn.inference.bundle import load_bundle
+from brain_cnn.errors import BundleError
+from brain_cnn.inference.bundle import load_bundle, update_bundle_files
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.training.fit_calibration import CONFIDENT_SHARE, refit_calibration
+from brain_cnn.training.fit_calibration import CONFIDENT_SHARE, refit_calibration, refit_sets
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,32 @@ def test_bundle_is_whole_and_its_weights_are_the_same(refitted, classifier):
     assert loaded.calibration.appearance is not None and loaded.calibration.trust is not None
     old = json.loads((classifier.bundle.path / "bundle.json").read_text())
     assert loaded.info["training"] == old["training"]
+
+
+def test_sets_alone_are_fitted_again_and_nothing_else_changes(drawn, classifier, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(
+        classifier.bundle.path, folder,
+        ignore=shutil.ignore_patterns("figures", "predictions", "*.md", "metrics.json"),
+    )  # fmt: skip
+
+    def outdate(staging):
+        record = json.loads((folder / "calibration.json").read_text())
+        record["set_thresholds"] = {"0.9": 0.4994, "0.95": 0.4998, "0.99": 0.9883}
+        (staging / "calibration.json").write_text(json.dumps(record))
+        return ["calibration.json"]
+
+    update_bundle_files(folder, outdate)
+    with pytest.raises(BundleError, match="older program"):
+        load_bundle(folder)
+    untouched = {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
+    fitted = refit_sets(folder, train_and_val_only(drawn[0]))
+    loaded = load_bundle(folder).calibration
+    assert loaded.set_thresholds == fitted.set_thresholds
+    assert loaded.set_groups == fitted.set_groups == (3, 3, 3, 3)
+    assert all((folder / name).read_bytes() == data for name, data in untouched.items())
+    assert loaded.temperature == classifier.bundle.calibration.temperature
+    assert loaded.trust_limit == classifier.bundle.calibration.trust_limit
 
 
 def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):

@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from browsing import READY, answer, choose, drop, file_of, needs_browser, transfer, volume_of
+from browsing import (
+    READY,
+    answer,
+    choose,
+    drop,
+    file_of,
+    forget_painted,
+    needs_browser,
+    note_states,
+    states_said,
+    transfer,
+    volume_of,
+)
 from conftest import encode
 
 pytestmark = needs_browser
@@ -63,24 +75,44 @@ def test_folder_is_searched_for_slices(open_page, phantom_png, tmp_path):
     assert page.locator(".item").count() == 1, "what is no slice is left out"
 
 
-def test_batch_with_one_bad_file_answers_all_others(open_page, phantom_png):
+def test_batch_with_one_bad_file_answers_all_others(open_page, expect, phantom_png):
     page = open_page()
+    sent, kept_back = [], []
+
+    def keep_the_third_back(route):
+        sent.append(route)
+        if len(sent) == 3:
+            kept_back.append(route)
+        else:
+            route.continue_()
+
+    # The first answer that comes is opened: it shall be that of the first file.
+    page.route("**/view", keep_the_third_back)
     choose(
         page,
         file_of(phantom_png, "first.png"),
         file_of(phantom_png[:300], "broken.png"),
         file_of(phantom_png, "last.png"),
     )
+    first = page.locator(".item-open").nth(0)
+    expect(first).to_have_attribute("aria-current", "true")
+    page.wait_for_selector(READY)
+    expect(page.locator("#status")).to_have_text("2 of 3 done, 1 without an answer")
+    while not kept_back:  # until the browser has asked
+        page.evaluate("0")
+    kept_back[0].continue_()
     page.wait_for_selector("#csv:visible")
+    expect(page.locator("#status")).to_have_text("3 of 3 done, 1 without an answer")
+    expect(first).to_have_attribute("aria-current", "true")
     states = page.locator(".item-state").all_inner_texts()
     assert len(states) == 3 and states[0] == states[2] != states[1]
     assert "truncated or damaged" in states[1]
-    assert page.inner_text("#status") == "3 of 3 done, 1 without an answer"
-    assert page.get_attribute(".item-open >> nth=0", "aria-current") == "true"
     page.click(".item-open >> nth=1")
-    assert "truncated or damaged" in page.inner_text(".refused h2")
+    expect(page.locator(".refused h2")).to_contain_text("truncated or damaged")
+    forget_painted(page)
     page.click(".item-open >> nth=2")
     page.wait_for_selector(READY)
+    expect(page.locator(".item-open").nth(2)).to_have_attribute("aria-current", "true")
     with page.expect_download() as download:
         page.click("#csv")
     lines = download.value.path().read_text().splitlines()
@@ -102,15 +134,15 @@ def test_sample_is_answered_by_a_click_with_and_without_javascript(open_page):
     ("data", "words"),
     [(b"", "empty"), (b"hello there", "not an image"), (bytes(2_200_000), "the limit is 2 MiB")],
 )
-def test_wrong_file_is_told_before_it_is_sent(open_page, data, words):
+def test_wrong_file_is_told_before_it_is_sent(open_page, phantom_png, data, words):
     page = open_page()
     posts = []
     page.on("request", lambda request: posts.append(request.method))
     choose(page, data)
     page.wait_for_selector(".refused")
     assert words in page.inner_text(".refused h2")
-    page.wait_for_timeout(200)
-    assert "POST" not in posts
+    answer(page, phantom_png)
+    assert posts.count("POST") == 1, "that of the slice, sent after it"
 
 
 def test_damaged_file_gets_the_server_s_sentence_and_another_try(open_page, phantom_png):
@@ -145,9 +177,9 @@ def test_busy_server_is_asked_again_after_the_time_that_it_named(open_page, phan
             route.continue_()
 
     page.route("**/view", busy)
-    choose(page, phantom_png)
-    page.wait_for_selector("text=The server is busy: trying again in 1 s")
-    page.wait_for_selector(READY)
+    note_states(page)
+    answer(page, phantom_png)
+    assert "The server is busy: trying again in 1 s" in states_said(page)
 
 
 def test_offline_is_said_and_can_be_tried_again(open_page, phantom_png):
@@ -161,23 +193,22 @@ def test_offline_is_said_and_can_be_tried_again(open_page, phantom_png):
     page.wait_for_selector(".item.confident", state="attached")
 
 
-def test_upload_can_be_cancelled(open_page, phantom_png):
+def test_upload_can_be_cancelled(open_page, expect, phantom_png):
     page = open_page(expected=["ERR_"])
     page.route("**/view", lambda route: None)  # never answered
     choose(page, phantom_png)
-    page.wait_for_selector("text=Sending…")
-    page.click(".item-cancel")
-    assert page.inner_text(".item-state") == "Cancelled"
-    assert page.locator(".item-retry").is_visible()
+    page.click(".item-cancel")  # waits until the button is there
+    expect(page.locator(".item-state")).to_have_text("Cancelled")
+    expect(page.locator(".item-retry")).to_be_visible()
     page.unroute_all(behavior="ignoreErrors")
 
 
-def test_reload_says_that_nothing_was_kept(open_page, phantom_png):
+def test_reload_says_that_nothing_was_kept(open_page, expect, phantom_png):
     page = open_page()
     assert page.locator("#notice").is_hidden()
     answer(page, phantom_png)
     page.reload()
-    assert "Nothing of your upload was kept" in page.inner_text("#notice")
+    expect(page.locator("#notice")).to_contain_text("Nothing of your upload was kept")
 
 
 @pytest.mark.parametrize("javascript", [True, False])

@@ -31,7 +31,7 @@ def test_start_and_answers_have_no_barrier(open_page, phantom, phantom_png, sche
     page.click("#keys-button")
     check(page, "list of keys")
     page.keyboard.press("Escape")
-    choose(
+    answer(
         page,
         file_of(volume_of(phantom, 8), "study.tiff"),
         file_of(phantom_png[:300], "broken.png"),
@@ -42,6 +42,7 @@ def test_start_and_answers_have_no_barrier(open_page, phantom, phantom_png, sche
     page.click("summary")
     check(page, "study and a batch with bad files")
     page.click(".item-open >> nth=2")
+    page.wait_for_selector(".refused")
     check(page, "a file without an answer")
 
 
@@ -107,6 +108,7 @@ def test_server_that_stays_busy_offers_another_try(open_page, phantom_png):
     page.unroute("**/view")
     page.click(".item-retry")
     page.wait_for_selector(".item.confident", state="attached")
+    page.wait_for_selector(READY)
     check(page, "tried again")
 
 

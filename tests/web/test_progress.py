@@ -73,7 +73,7 @@ def test_fault_after_a_count_is_told_in_words_and_logged_without_them(
     monkeypatch.setattr(Classifier, "study_of", broken)
     response, lines, parts = streamed(client, phantom_png)
     assert response.status_code == 200 and parts is None
-    assert lines[-1]["status"] == 500 and "on our side" in lines[-1]["detail"]
+    assert lines[-1]["status"] == 500 and "on the server" in lines[-1]["detail"]
     assert "RuntimeError" in caplog.text and "Doe^Jane" not in caplog.text + response.text
 
 

@@ -21,6 +21,7 @@ from brain_cnn.batch.walk import Item
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.calibration import Calibration
 from brain_cnn.inference.classifier import Classifier
+from brain_cnn.inference.conformal import same_for_all
 from brain_cnn.inference.diagnosis import verdict_reason
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render.prediction_table import as_row, write_csv
@@ -37,7 +38,7 @@ def with_limit(classifier, limit):
         classifier.bundle,
         calibration=dataclasses.replace(
             calibration,
-            set_thresholds=dict.fromkeys(calibration.set_thresholds, 0.0),
+            set_thresholds=same_for_all(0.0),
             gate=gate,
             appearance=looks,
             trust=dataclasses.replace(calibration.trust, limit=limit),

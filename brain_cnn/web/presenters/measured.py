@@ -18,16 +18,15 @@ from brain_cnn.web.uploads import classifier
 EXTENSION = "brain_cnn.measured"
 
 LIMITS = (
-    "It knows three tumours and “none of these”. Other lesions, bleeding, stroke and early or "
-    "small tumours are not looked for: “none of these tumours” never means healthy.",
-    "The tumour classes were learned from contrast-enhanced T1 slices of few hospitals. On other "
-    "scanners and weightings it is much less often right.",
-    "Confidence and prediction sets hold for slices like those it was calibrated on, and for "
-    "those only.",
+    "It knows three tumours and “none of these”. It does not look for other lesions, bleeding, "
+    "stroke, or early or small tumours: “none of these tumours” never means healthy.",
+    "It learned the tumour classes from contrast-enhanced T1 slices of few hospitals. On other "
+    "scanners and weightings it is right much less often.",
+    "Confidence and prediction sets hold only for slices like those of its calibration.",
     "The heatmap shows what the network used. It is not the outline of a tumour, and no evidence "
     "that the network is right.",
 )
-"""What every exported page says of the limits."""
+"""Limits that every exported page states."""
 
 
 def measured() -> dict[str, Any]:

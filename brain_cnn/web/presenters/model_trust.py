@@ -25,7 +25,7 @@ from brain_cnn.web.presenters.model_section import (
 
 
 def sureness(metrics: Metrics) -> Section | None:
-    """Calibration, verdicts, and whether prediction sets keep their promise."""
+    """Calibration, verdicts, and whether prediction sets reach their target coverage."""
     found = part(metrics, "sureness", "ours")
     if not found:
         return None
@@ -41,21 +41,27 @@ def sureness(metrics: Metrics) -> Section | None:
         Table("Confidence on the protocol test", ("Measure", "Value"),
               tuple((name, (cell,)) for name, cell in measures if cell != NOTHING)),
     ]  # fmt: skip
-    promised = part(found, "coverage") or {}
-    if promised:
-        names = [name for name in ("all", *LABELS) if any(name in p for p in promised.values())]
+    targets = part(found, "coverage") or {}
+    if targets:
+        parts = targets.values()
+        names = [name for name in ("all", *LABELS) if any(name in p for p in parts)]
         rows = tuple(
-            (SHORT_NAMES.get(name, "all slices"), tuple(share(part(p, name, "coverage")) for p in
-             promised.values()))
+            (SHORT_NAMES.get(name, "all slices"), tuple(share(part(p, name, "coverage"))
+             for p in parts))
             for name in names
         )  # fmt: skip
         rows += (("labels in a set, mean", tuple(
-            number(part(p, "all", "size"), 2) for p in promised.values())),)  # fmt: skip
-        head = ("Class", *(f"promised {float(name):.0%}".replace("%", " %") for name in promised))
+            number(part(p, "all", "size"), 2) for p in parts)),)  # fmt: skip
+        rows += tuple(
+            (f"sets of {count}", tuple(share(part(p, "all", "sizes", str(count))) for p in parts))
+            for count in range(1, len(LABELS) + 1)
+            if all(part(p, "all", "sizes") for p in parts)
+        )
+        head = ("Class", *(f"target {float(name):.0%}".replace("%", " %") for name in targets))
         tables.append(Table("How often a prediction set holds the truth", head, rows))
     sentences = (
-        f"{sentence(found.get('protocol'))} The promise of a prediction set is for all slices "
-        "together; for a class nothing is promised, it is measured.",
+        f"{sentence(found.get('protocol'))} A prediction set aims at its target coverage for "
+        "each class; what it reaches hangs on how few patients it was calibrated on.",
     )
     figures = ("reliability_ours", "selective_protocol")
     return Section("sureness", "How sure, and how rightly", sentences, tuple(tables), figures)

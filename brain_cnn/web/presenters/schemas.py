@@ -257,6 +257,10 @@ class _Plain(GenerateJsonSchema):
         return super().default_schema(schema)
 
 
+# What a reader looks for; the others follow by name.
+_FIRST = ("Answer", "Result", "Study", "Slice", "Scan", "Check", "Problem")
+
+
 @cache
 def components() -> dict[str, Schema]:
     """Return the JSON Schema (2020-12) of every shape of an answer, by its name."""
@@ -265,10 +269,10 @@ def components() -> dict[str, Schema]:
         ref_template=TEMPLATE,
         schema_generator=_Plain,
     )
-    shapes: dict[str, Schema] = document["$defs"]
-    for shape in shapes.values():
+    found: dict[str, Schema] = document["$defs"]
+    for shape in found.values():
         shape.pop("title", None)
-    return shapes
+    return {name: found[name] for name in (*_FIRST, *(n for n in found if n not in _FIRST))}
 
 
 @cache

@@ -1,7 +1,7 @@
 """Log lines without a person in them, as text or as JSON.
 
 A request is one line: method, the route (not the address, which a caller may fill with a
-name), status, durations and request id. Of an error the types and places are logged, not the
+name), status, durations and request id. For an error the log has types and places, not the
 message: a decoder's message can quote the file.
 """
 
@@ -25,7 +25,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what is passed as `extra={"fields": {...}}` is merged in."""
+    """One JSON object for each line, merged with `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The usual line; of an error its types and places only."""
+    """The usual line; for an error its types and places only."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -63,7 +63,7 @@ class PrivateApp(Flask):
 
 
 def log_failure(exc_info: ExcInfo) -> None:
-    """Log an error of ours with the id of the request."""
+    """Log an error of the server with the id of the request."""
     trace = trace_or_none()
     identifier = trace.id if trace else ""
     LOGGER.error(
@@ -91,10 +91,10 @@ def without_messages(exc_info: ExcInfo) -> str:
 def log_request(
     identifier: str, method: str, route: str, status: int, size: int, durations: dict[str, float]
 ) -> None:
-    """Write the line of an answered request.
+    """Write the log line of an answered request.
 
     Args:
-        size: bytes of the answer, -1 where it is streamed.
+        size: bytes of the answer, -1 if it is streamed.
         durations: seconds by stage.
     """
     if not _REQUESTS.isEnabledFor(logging.INFO):

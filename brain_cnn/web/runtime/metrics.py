@@ -2,7 +2,7 @@
 
 `prometheus_client` keeps the numbers of each process in a file that all processes can read
 (`shared_metrics.py`); without gunicorn they are those of this process alone.
-Nothing about a file or a person is in them.
+They hold nothing about a file or a person.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Metrics:
     def request_done(
         self, trace: Trace, endpoint: str, method: str, status: int, durations: dict[str, float]
     ) -> None:
-        """Count an answered request with all that its trace holds."""
+        """Count an answered request and everything in its trace."""
         self.requests.labels(endpoint, method, str(status)).inc()
         if trace.refusal:
             self.refusals.labels(trace.refusal).inc()
@@ -116,7 +116,7 @@ class Metrics:
             self.verdicts.labels(verdict, label).inc()
 
     def page(self) -> bytes:
-        """Return the numbers of all processes in Prometheus's text format."""
+        """Return the numbers of all processes in Prometheus text format."""
         directory = os.environ.get(VARIABLE)
         if not directory:
             return generate_latest(self.registry)
@@ -135,4 +135,9 @@ def install_metrics(app: Flask, metrics: Metrics) -> None:
 
 def metrics() -> Metrics:
     """Return the metrics of this application."""
-    return current_app.extensions[_EXTENSION]
+    return metrics_of(current_app)
+
+
+def metrics_of(app: Flask) -> Metrics:
+    """Return the metrics of `app`."""
+    return app.extensions[_EXTENSION]

@@ -1,9 +1,8 @@
-"""An answer that says how far it is: lines of progress first, then the answer itself.
+"""An answer with progress: lines of progress first, then the answer itself.
 
 The body is newline-delimited JSON, `{"done": 8, "total": 180}` after each batch of slices, an
-empty line, and then what the plain answer would have been. What goes wrong before the first
-line is an error with its own status; what goes wrong later is a last line, the problem object,
-and nothing follows it.
+empty line, and then what the plain answer would have been. An error before the first line
+has its own status; a later one is a last line with the problem object, and nothing follows it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ KIND = "application/x-ndjson"
 
 
 class _Gone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client no longer waits for the answer."""
 
 
 class _Work:
@@ -63,7 +62,7 @@ class _Work:
 
 
 def answer_with_progress(make: Callable[[Progress], bytes], boundary: str) -> Response:
-    """Return the answer that `make` returns, after lines that say how far it is.
+    """Return the answer of `make`, after lines of progress.
 
     Args:
         make: makes the body of a `multipart/form-data` answer; calls back after each batch.
@@ -102,7 +101,7 @@ def answer_with_progress(make: Callable[[Progress], bytes], boundary: str) -> Re
 
 
 def _problem_line(error: Exception) -> bytes:
-    """Return the problem object that the error would have been answered with, in a line."""
+    """Return the problem object of the error as one line."""
     try:
         answer = current_app.make_response(current_app.handle_user_exception(error))
     except Exception:  # a fault of ours: logged as any other, and told as a 500

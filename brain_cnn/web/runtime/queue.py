@@ -1,6 +1,6 @@
-"""A bounded queue in front of the engine: some requests run, some wait, the rest is told so.
+"""A bounded queue in front of the engine: some requests run, some wait, all others get 503.
 
-Without it every request that is accepted makes all others slower, and all of them hold their
+Without it every accepted request makes all others slower, and all of them hold their
 files in memory. Each gunicorn process has its own queue.
 """
 
@@ -24,7 +24,7 @@ _LONGEST_RETRY_S = 60
 
 
 class Busy(ServiceUnavailable):
-    """503 with `Retry-After`: there is no room for this request now.
+    """503 with `Retry-After`: the server has no room for this request now.
 
     Attributes:
         code_name: the problem's `code`.
@@ -32,8 +32,8 @@ class Busy(ServiceUnavailable):
 
     def __init__(self, code_name: str, retry_after: int) -> None:
         super().__init__(
-            "The server is busy: more files arrive than it can judge. Nothing of yours was kept. "
-            f"Please try again in {retry_after} second{'' if retry_after == 1 else 's'}.",
+            "The server is busy: more files arrive than it can judge. It kept nothing of your "
+            f"upload. Please try again in {retry_after} second{'' if retry_after == 1 else 's'}.",
             retry_after=retry_after,
         )
         self.code_name = code_name
@@ -59,7 +59,7 @@ class EngineQueue:
     Args:
         slots: requests that are judged at once.
         waiting: requests that may wait for a slot.
-        seconds: how long one of them waits before it is refused.
+        seconds: longest wait in seconds; then the request is refused.
         watch: called with (running, waiting) after each change.
     """
 
@@ -79,7 +79,7 @@ class EngineQueue:
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """How many run and how many wait."""
+        """Numbers of running and waiting requests."""
         return self._running, len(self._waiters)
 
     def enter(self) -> Slot:
@@ -125,7 +125,7 @@ class EngineQueue:
 
 
 class ByteBudget:
-    """How many bytes of uploads one process holds at once.
+    """A limit for the bytes of uploads that one process holds at once.
 
     Args:
         most: the limit in bytes.
@@ -137,6 +137,11 @@ class ByteBudget:
         self._watch = watch
         self._held = 0
         self._lock = threading.Lock()
+
+    @property
+    def most(self) -> int:
+        """The limit in bytes."""
+        return self._most
 
     @property
     def held(self) -> int:
@@ -171,7 +176,7 @@ def install_queue(app: Flask, queue: EngineQueue, budget: ByteBudget) -> None:
 def engine_slot() -> Iterator[None]:
     """Hold a slot of the engine: `with engine_slot(): ...`, or `@engine_slot()` on a view.
 
-    Used inside itself, in one request, it takes no second slot.
+    Nested use in one request takes no second slot.
 
     Raises:
         Busy: the queue is full; 503 at once.
@@ -190,7 +195,7 @@ def hold_slot() -> Callable[[], None]:
     """Take a slot that the request holds until its end.
 
     Returns:
-        What gives it back earlier; it may be called again, from any thread.
+        A function that gives the slot back earlier; any thread may call it, also twice.
 
     Raises:
         Busy: the queue is full.

@@ -13,7 +13,10 @@ from enum import Enum, auto
 # A head longer than this is handed over as it is: the parser has its own, smaller limit.
 MAX_HEAD = 256 * 1024
 
-# The slowest honest upload; each second of patience beyond the first needs this many bytes.
+# Pieces of a body that are shorter are put together: each piece costs memory of its own.
+SHORT_PIECE = 64 * 1024
+
+# The slowest honest upload: a body that comes slower uses its patience up.
 SLOWEST_BYTES_PER_S = 64 * 1024
 
 _FIELD = re.compile(
@@ -34,13 +37,16 @@ class Arrival:
 
     Args:
         max_body: a longer body is not kept.
-        patience_s: time for the head; a body gets more for its size.
+        patience_s: time for the head, and how far a body may fall behind the slowest honest
+            upload. What came fast is no credit for a longer stop.
         first: bytes that are here already.
 
     Attributes:
         part: how far it is.
         size: bytes that are kept.
-        deadline: `time.monotonic()` until which it may arrive.
+        deadline: `time.monotonic()` until which more has to arrive.
+        has_head: whether the head is whole.
+        has_body: whether the head says that a body follows.
         discards: whether the body is thrown away, since it is too large.
         wants_continue: whether the client waits for "100 Continue".
     """
@@ -48,13 +54,16 @@ class Arrival:
     def __init__(self, max_body: int, patience_s: float, first: bytes = b"") -> None:
         self._max_body = max_body
         self._head = bytearray()
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []  # short ones are collected in the last
         self._left = 0  # bytes of the body that are still to come
         self._chunks: Chunks | None = None
         self._thrown = 0
         self.part = Part.HEAD
         self.size = 0
+        self._patience_s = patience_s
+        self._latest = float("inf")
         self.deadline = time.monotonic() + patience_s
+        self.has_head = self.has_body = False
         self.discards = False
         self.wants_continue = False
         if first:
@@ -87,6 +96,11 @@ class Arrival:
         else:
             self._add_body(piece)
 
+    def end_by(self, latest: float) -> None:
+        """Let it arrive until `latest` (`time.monotonic()`) at most."""
+        self._latest = latest
+        self.deadline = min(self.deadline, latest)
+
     def give_up_body(self) -> None:
         """Throw the body away, what came of it and what will come."""
         self.discards = True
@@ -105,9 +119,10 @@ class Arrival:
             return [line + b"\r\nConnection: close\r\n" + rest]
         # In one piece with what follows it: the parser looks for a next request only where it
         # found the end of this one.
-        return [b"".join((self._head, *self._pieces[:1])), *self._pieces[1:]]
+        return [b"".join((self._head, *self._pieces[:1])), *map(bytes, self._pieces[1:])]
 
     def _read_head(self) -> None:
+        self.has_head = True
         fields = {m[1].lower(): m[2].strip() for m in _FIELD.finditer(bytes(self._head))}
         length = fields.get(b"content-length", b"0")
         if b"transfer-encoding" in fields:
@@ -119,8 +134,7 @@ class Arrival:
             self._left = int(length)
             self.discards = self._left > self._max_body
         self.part = Part.BODY
-        kept = 0 if self.discards else self._left
-        self.deadline += kept / SLOWEST_BYTES_PER_S
+        self.has_body = True
         self.wants_continue = fields.get(b"expect", b"").lower() == b"100-continue"
 
     def _add_body(self, piece: bytes) -> None:
@@ -135,48 +149,72 @@ class Arrival:
                 self.part = Part.WHOLE
         if not self.discards:
             self.size += len(piece)
-            self._pieces.append(piece)
+            self._keep(piece)
             return
         # Read on for a while, or the client, still sending, never sees the answer.
         self._thrown += len(piece)
         if self._thrown > 4 * self._max_body:
             self.part = Part.WHOLE
 
+    def _keep(self, piece: bytes) -> None:
+        """Keep a piece of the body, a short one together with those before it."""
+        later = self.deadline + len(piece) / SLOWEST_BYTES_PER_S
+        self.deadline = min(later, time.monotonic() + self._patience_s, self._latest)
+        last = self._pieces[-1] if self._pieces else b""
+        if len(piece) >= SHORT_PIECE:
+            self._pieces.append(piece)
+        elif isinstance(last, bytearray) and len(last) < SHORT_PIECE:
+            last.extend(piece)
+        else:
+            self._pieces.append(bytearray(piece))
+
 
 class Chunks:
-    """Finds the end of a body with `Transfer-Encoding: chunked`."""
+    """Finds the end of a body with `Transfer-Encoding: chunked`.
 
-    _LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[^\n]{0,4096}\r\n")
+    Each byte is looked at once, however small the chunks and the pieces are: this runs in the
+    event loop, where one client's body would stop all others.
+    """
+
+    _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[^\n]{0,4096}\r\n")
+    _LONGEST_SIZE = 16 + 4096 + 2
 
     def __init__(self) -> None:
         self._skip = 0  # bytes of a chunk's data, and its line end, that are still to come
-        self._rest = b""  # a line that is not whole yet
+        self._line = bytearray()  # a line that is not whole yet
         self._last = False
 
     def add(self, piece: bytes) -> bool:
         """Take the next bytes; True once the body is whole, or is no chunked body at all."""
-        if self._skip >= len(piece):
-            self._skip -= len(piece)
-            return False
-        data, self._skip = self._rest + piece[self._skip :], 0
-        while True:
+        start = 0
+        while start < len(piece):
+            if self._skip:
+                taken = min(self._skip, len(piece) - start)
+                self._skip -= taken
+                start += taken
+                continue
+            end = self._end_of_line(piece, start)
+            if end < 0:
+                self._line.extend(piece[start:])
+                return len(self._line) > (MAX_HEAD if self._last else self._LONGEST_SIZE)
+            line = bytes(self._line) + piece[start:end]
+            self._line.clear()
+            start = end
             if self._last:  # trailers, which an empty line ends
-                line, end, data = data.partition(b"\r\n")
-                if not end:
-                    self._rest = line
-                    return len(line) > MAX_HEAD
-                if not line:
+                if line == b"\r\n":
                     return True
                 continue
-            found = self._LINE.match(data)
+            found = self._SIZE.fullmatch(line)
             if found is None:
-                self._rest = data
-                return b"\r\n" in data or len(data) > MAX_HEAD
-            size, data = int(found[1], 16), data[found.end() :]
-            if size == 0:
-                self._last = True
-            elif size + 2 > len(data):
-                self._skip, self._rest = size + 2 - len(data), b""
-                return False
-            else:
-                data = data[size + 2 :]
+                return True
+            size = int(found[1], 16)
+            self._last = size == 0
+            self._skip = size + 2 if size else 0
+        return False
+
+    def _end_of_line(self, piece: bytes, start: int) -> int:
+        """Return where the line that goes on at `start` ends; -1 if not in this piece."""
+        if self._line.endswith(b"\r") and piece[start : start + 1] == b"\n":
+            return start + 1
+        found = piece.find(b"\r\n", start)
+        return found + 2 if found >= 0 else -1

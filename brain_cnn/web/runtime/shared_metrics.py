@@ -42,7 +42,7 @@ def tear_down() -> None:
 
 
 def forget_process(pid: int) -> None:
-    """Fold the files of a process that ended into one, for `child_exit` of gunicorn.
+    """Add the files of a process that ended to one file, for `child_exit` of gunicorn.
 
     Counts must outlive the process. Left as files of their own they would grow in number with
     every replaced worker, and each scrape reads them all.
@@ -87,7 +87,7 @@ def _lives(pid: int) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a scrape from reading while files are folded: it would count them twice."""
+    """Stop a scrape from reading while files are merged: it would count them twice."""
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""What is known of one request while it is answered: its id, its durations, its verdicts.
+"""The record of one request while it is answered: its id, its durations, its verdicts.
 
 It lives in the WSGI environment and not in `flask.g`, because the environment is the same for
 a request that is handed to another thread, whose application context is its own.
@@ -33,16 +33,16 @@ class Trace:
 
     Attributes:
         id: the caller's `X-Request-ID` if it is safe, else a new one (32 hex digits).
-        start: `time.perf_counter()` at its begin.
-        stages: name -> seconds that were spent in it.
+        start: `time.perf_counter()` at its start.
+        stages: name -> seconds spent in it.
         verdicts: (verdict, label) of each study that was judged; label "" if unfamiliar.
         slices: slices that were judged.
-        refusal: code of the problem that was answered, or "".
+        refusal: code of the problem in the answer, or "".
         slot: the engine slot that this request holds now.
-        works_on: whether it is judged on while its answer is sent already, and gives the slot
-            back by itself: Flask ends a request when it begins to send.
-        takes_slots: False for health checks, which must be answered by a busy server too and
-            are counted as nobody's verdict.
+        works_on: whether judging continues while the answer is sent; it then gives the slot
+            back itself, because Flask ends a request when it begins to send.
+        takes_slots: False for health checks, which a busy server must answer too and whose
+            verdicts do not count.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class Trace:
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
     def durations(self) -> dict[str, float]:
-        """Return seconds by stage; "render" is what no other stage has, "total" is all."""
+        """Return seconds by stage; "render" is the rest, "total" the sum."""
         total = time.perf_counter() - self.start
         rest = max(0.0, total - sum(self.stages.values()))
         return {**self.stages, "render": rest, "total": total}

@@ -1,4 +1,4 @@
-"""Every request gets an id, and when it is answered a line in the log and its counts."""
+"""Every request gets an id, and after its answer a log line and its counts."""
 
 from __future__ import annotations
 

@@ -3,7 +3,12 @@
 gunicorn's own `gthread` reads a request in the thread that answers it, so as many clients as
 there are threads, each sending a byte now and then, stop the server. Here the worker's event
 loop collects each request, any number of them at once, and a thread sees it when all of it is
-in memory. What arrives too slowly is dropped; what does not fit into memory is refused.
+in memory.
+
+What arrives too slowly gets 408. What does not fit gets 503: the newest unfinished upload, so
+that those before it come through. A client that holds many slow uploads has only its share of
+the connections and the memory (`shares`). Behind a declared proxy all clients have one
+address and no shares: there the proxy has to collect requests.
 
 Built on the inside of gunicorn's `ThreadWorker`, hence the narrow range of versions in
 requirements-serve.txt. TLS ends in the proxy in front; a worker told to speak it itself works
@@ -16,68 +21,35 @@ import errno
 import selectors
 import socket
 import time
-from collections import deque
 from concurrent.futures import Future
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from brain_cnn.web.runtime.early_answers import (
+    CONTINUE,
+    MEMORY_FULL,
+    TOO_MANY,
+    TOO_SLOW,
+    early_answer,
+)
+from brain_cnn.web.runtime.held_request import HeldUnreader, PatientSocket
+from brain_cnn.web.runtime.lingering import Lingering
+from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
-from brain_cnn.web.runtime.request_buffer import Arrival, Part
+from brain_cnn.web.runtime.request_buffer import MAX_HEAD, Arrival, Part
+from brain_cnn.web.runtime.shares import SHARE, Shares, client_key
 
-# More connections that have sent a part of a request: the oldest one is dropped.
+# Connections that have sent a part of a request; a further one is refused.
 MOST_ARRIVING = 2000
 # More connections that are kept open without a request: the answer closes them.
 MOST_KEPT = 1000
-# For sending an answer as a whole, and for reading what the parser waits for against our count.
-PATIENCE_S = 60.0
 # Requests that arrive while the worker stops.
 _STOP_S = 5.0
-_LINGER_S = 2.0
 _LOOK_S = 0.5
 # Bytes that are read from one connection before the others are looked after.
 _TURN = 4 << 20
-
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class PatientSocket(socket.socket):
-    """A socket whose blocking calls end after `PATIENCE_S`; `sendall` as a whole, too.
-
-    Attributes:
-        counted: whether the request's bytes are in the budget already.
-        refused: whether there was no room for its body.
-    """
-
-    counted = True
-    refused = False
-
-    def setblocking(self, flag: bool) -> None:
-        """Make calls wait for a bounded time, or not at all."""
-        self.settimeout(PATIENCE_S if flag else 0.0)
-
-
-class HeldUnreader(SocketUnreader):
-    """Gives the parser what was collected, then, if it wants more, what the socket has."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.held: deque[bytes] = deque()
-        self.ended = False
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """Return the next bytes; b"" at the end of what there is."""
-        if self.held:
-            return self.held.popleft()
-        if self.ended:
-            return b""
-        try:
-            return super().chunk(size_hint)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
 
 
 class PatientWorker(ThreadWorker):
@@ -86,15 +58,21 @@ class PatientWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.max_keepalived: int = min(self.cfg.worker_connections - self.cfg.threads, MOST_KEPT)
-        # The one that has been arriving longest is first.
+        # The newest is last.
         self._arriving: dict[Any, Arrival] = {}
-        self._lingering: dict[Any, float] = {}
+        self._lingering = Lingering(self._close)
         self._next_look = 0.0
         self._is_stopping = False
 
     @property
     def _budget(self) -> ByteBudget:
         return self.wsgi.extensions[BUDGET]
+
+    @cached_property
+    def _shares(self) -> Shares:
+        # Whatever the share, the largest upload that is allowed can be sent.
+        largest = self.wsgi.config["MAX_CONTENT_LENGTH"] + MAX_HEAD
+        return Shares(int(MOST_ARRIVING * SHARE), max(largest, int(self._budget.most * SHARE)))
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, and what it has sent already."""
@@ -117,9 +95,9 @@ class PatientWorker(ThreadWorker):
         sock = PatientSocket(fileno=plain.detach())
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.data_ready = True
-        conn.held_bytes = 0
-        if len(self._arriving) >= MOST_ARRIVING:
-            self._drop(next(iter(self._arriving)))
+        conn.held_bytes = conn.shared_bytes = 0
+        behind_proxy = self.wsgi.extensions["brain_cnn.settings"].proxies > 0
+        conn.client_key = "" if behind_proxy else client_key(address)
         self.enqueue_req(conn)
         return True
 
@@ -133,14 +111,18 @@ class PatientWorker(ThreadWorker):
         conn.sock.setblocking(False)
         config = self.wsgi.config
         arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first)
-        if not self._collect(conn, arrival):
-            self._arriving[conn] = arrival
-            self.poller.register(
-                conn.sock, selectors.EVENT_READ, partial(self._on_arriving, conn, arrival)
-            )
+        if self._collect(conn, arrival):
+            return
+        if len(self._arriving) >= MOST_ARRIVING or not self._shares.enter(conn.client_key):
+            self._refuse(conn, TOO_MANY)
+            return
+        self._arriving[conn] = arrival
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, partial(self._on_arriving, conn, arrival)
+        )
 
     def _on_arriving(self, conn: Any, arrival: Arrival, _: Any) -> None:
-        # It may have been dropped, for room, by another event of the same turn.
+        # It may have been refused, for room, by another event of the same turn.
         if self._arriving.get(conn) is arrival and self._collect(conn, arrival):
             self._forget(conn)
 
@@ -161,7 +143,7 @@ class PatientWorker(ThreadWorker):
             arrival.add(piece)
             if arrival.wants_continue and arrival.part is Part.BODY:
                 arrival.wants_continue = False
-                _send_what_fits(conn.sock, _CONTINUE)
+                _send_what_fits(conn.sock, CONTINUE)
             self._count(conn, arrival)
             turn += len(piece)
             if (len(piece) < wanted or turn > _TURN) and arrival.part is not Part.WHOLE:
@@ -170,25 +152,52 @@ class PatientWorker(ThreadWorker):
         return True
 
     def _count(self, conn: Any, arrival: Arrival) -> None:
-        """Book the bytes that were kept; make room, or keep none of the body."""
+        """Book the bytes that were kept; what does not fit is given up, the newest first."""
         more = arrival.size - conn.held_bytes
-        while more > 0 and not self._budget.take(more):
-            oldest = next((c for c, a in self._arriving.items() if a.part is Part.BODY), conn)
-            if oldest is conn:
-                arrival.give_up_body()
-                arrival.part = Part.WHOLE
-                conn.sock.refused = True
-                self._budget.give_back(conn.held_bytes)
-                conn.held_bytes = 0
-                return
-            self._forget(oldest)
-            self._close(oldest)
-        if more < 0:  # it grew too large and was thrown away
+        if more <= 0:  # less, if it grew too large and was thrown away
             self._budget.give_back(-more)
+            self._shares.give_back(conn.client_key, -more)
+            conn.shared_bytes += more
+        elif self._shares.take(conn.client_key, more):
+            conn.shared_bytes += more
+            while not self._budget.take(more):
+                newest = self._newest_upload(conn, arrival)
+                if newest is conn:
+                    self._give_up(conn, arrival)
+                    return
+                other = self._arriving[newest]
+                self._forget(newest)
+                self._give_up(newest, other)
+                self._hand_over(newest, other)
+        else:
+            self._give_up(conn, arrival)
+            return
         conn.held_bytes = arrival.size
+
+    def _newest_upload(self, conn: Any, arrival: Arrival) -> Any:
+        """Return the unfinished upload that began last; `conn` itself where there is none."""
+        if arrival.has_body and conn not in self._arriving:  # it has just come
+            return conn
+        uploads = (
+            other
+            for other, part in reversed(self._arriving.items())
+            if part.has_body and (other.held_bytes or other is conn)
+        )
+        return next(uploads, conn)
+
+    def _give_up(self, conn: Any, arrival: Arrival) -> None:
+        """Keep nothing of a request for which there is no room; the application refuses it."""
+        arrival.give_up_body()
+        arrival.part = Part.WHOLE
+        conn.sock.refused = True
+        self._give_back(conn)
 
     def _hand_over(self, conn: Any, arrival: Arrival) -> None:
         """Give a whole request to a thread."""
+        self._leave_share(conn)
+        if not arrival.has_head and conn.sock.refused:  # nothing that a view could answer
+            self._refuse(conn, MEMORY_FULL)
+            return
         if not conn.initialized:
             conn.init()
             conn.parser.unreader = HeldUnreader(conn.sock)
@@ -205,38 +214,7 @@ class PatientWorker(ThreadWorker):
         if not fs.cancelled() and fs.exception() is None and fs.result():
             super().finish_request(conn, fs)
         else:
-            self._linger(conn)
-
-    def _linger(self, conn: Any) -> None:
-        """Close a connection once the client has closed it too, or after a while.
-
-        Closed at once, with bytes of the client unread, it would be reset and the answer lost.
-        gunicorn waits for that in the event loop, where one client stops all others.
-        """
-        try:
-            conn.sock.setblocking(False)
-            conn.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_linger, conn))
-        except (OSError, ValueError):
-            self._close(conn)
-            return
-        self._lingering[conn] = time.monotonic() + _LINGER_S
-        self._on_linger(conn, None)
-
-    def _on_linger(self, conn: Any, _: Any) -> None:
-        try:
-            if conn.sock.recv(1 << 16):
-                return
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            pass
-        self._end_linger(conn)
-
-    def _end_linger(self, conn: Any) -> None:
-        del self._lingering[conn]
-        self.poller.unregister(conn.sock)
-        self._close(conn)
+            self._lingering.add(conn, self.poller)
 
     def murder_pending(self) -> None:
         """Drop the requests that arrive too slowly; called in every turn of the loop."""
@@ -248,11 +226,10 @@ class PatientWorker(ThreadWorker):
         if not self.alive and not self._is_stopping:
             self._stop_listening()
             for arrival in self._arriving.values():
-                arrival.deadline = min(arrival.deadline, now + _STOP_S)
+                arrival.end_by(now + _STOP_S)
         for conn in [c for c, arrival in self._arriving.items() if arrival.deadline < now]:
-            self._drop(conn)
-        for conn in [c for c, deadline in self._lingering.items() if deadline < now]:
-            self._end_linger(conn)
+            self._refuse(conn, TOO_SLOW)
+        self._lingering.end_late(now)
 
     def _stop_listening(self) -> None:
         """Take the connections that the kernel has accepted for us already, and no more.
@@ -269,14 +246,21 @@ class PatientWorker(ThreadWorker):
                 pass
             listener.close()
 
-    def _drop(self, conn: Any) -> None:
+    def _refuse(self, conn: Any, code: str) -> None:
+        """Answer a request that is not whole, and end its connection."""
         self._forget(conn)
-        _send_what_fits(conn.sock, _TOO_SLOW)
-        self._close(conn)
+        _send_what_fits(conn.sock, early_answer(code))
+        metrics_of(self.wsgi).refusals.labels(code).inc()
+        self._give_back(conn)
+        if self._lingering.is_full:
+            self._close(conn)
+        else:
+            self._lingering.add(conn, self.poller)
 
     def _forget(self, conn: Any) -> None:
         """Stop watching a connection."""
         if self._arriving.pop(conn, None) is not None:
+            self._shares.leave(conn.client_key)
             self.poller.unregister(conn.sock)
 
     def _close(self, conn: Any) -> None:
@@ -285,8 +269,14 @@ class PatientWorker(ThreadWorker):
         conn.close()
 
     def _give_back(self, conn: Any) -> None:
+        self._leave_share(conn)
         self._budget.give_back(conn.held_bytes)
         conn.held_bytes = 0
+
+    def _leave_share(self, conn: Any) -> None:
+        """Take the bytes off the client's unfinished ones."""
+        self._shares.give_back(conn.client_key, conn.shared_bytes)
+        conn.shared_bytes = 0
 
 
 def _send_what_fits(sock: socket.socket, data: bytes) -> None:

@@ -1,0 +1,63 @@
+"""Answers that the event loop gives before a request is whole: it comes too late, or too much.
+
+No view has run, so whether a page or a program asks is not known: the answer is a problem
+object (RFC 9457), with the headers that every answer has.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from brain_cnn.web.runtime.trace import HEADER, Trace
+from brain_cnn.web.security import HEADERS
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+TOO_MANY, TOO_SLOW, MEMORY_FULL = "too-many-unfinished", "too-slow", "memory-full"
+
+_RETRY_S = 2
+_AGAIN = f"Nothing of yours was kept. Please try again in {_RETRY_S} seconds."
+_ANSWERS = {
+    TOO_SLOW: (HTTPStatus.REQUEST_TIMEOUT, "The request arrived too slowly. Please try again."),
+    TOO_MANY: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The server is busy: too many uploads are on their way. {_AGAIN}",
+    ),
+    MEMORY_FULL: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The server is busy: its memory for uploads is full. {_AGAIN}",
+    ),
+}
+
+
+def early_answer(code: str) -> bytes:
+    """Return the whole answer, head and body; the connection ends after it.
+
+    Args:
+        code: `TOO_MANY` or `MEMORY_FULL` (503 with `Retry-After`), or `TOO_SLOW` (408).
+    """
+    status, detail = _ANSWERS[code]
+    trace = Trace()
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": detail,
+            "code": code,
+            "request_id": trace.id,
+        }
+    )
+    headers = {
+        "Connection": "close",
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body) + 1),
+        "Cache-Control": "no-store",
+        HEADER: trace.id,
+        **HEADERS,
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_RETRY_S)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", body + "\n"]).encode()
