@@ -40,15 +40,17 @@ def describe_pictures(pictures: Sequence[Picture], size: int) -> NDArray[np.floa
 
 
 class ValSlices(NamedTuple):
-    """What the limits are set on, of M slices of the val part.
+    """What the limits are set on, of M slices that no training saw.
 
     Attributes:
         descriptors: float32 (M, K).
         feature_distances: float (M,), the check `feature-distance`.
+        sources: int (M,), 0 for the val part, other numbers for other sources; None: all val.
     """
 
     descriptors: NDArray[np.float32]
     feature_distances: NDArray[np.floating]
+    sources: NDArray[np.integer] | None = None
 
 
 def fit_appearance(
@@ -95,20 +97,25 @@ def fit_appearance(
     hidden, output = _learn(inside, outside, seed)
     draft = Appearance(mean, scale, axes, hidden, output, empty, empty + 1, draft.quantiles)
     values = np.column_stack([val.feature_distances, *draft.values(val.descriptors)])
-    return set_limits(draft, values)
+    return set_limits(draft, values, val.sources)
 
 
-def set_limits(draft: Appearance, values: NDArray[np.float64]) -> Appearance:
-    """Return `draft` with limits that let `PASS_SHARE` of the val slices pass together.
+def set_limits(
+    draft: Appearance, values: NDArray[np.float64], sources: NDArray[np.integer] | None = None
+) -> Appearance:
+    """Return `draft` with limits that let `PASS_SHARE` of each source's slices pass together.
 
     Args:
         values: float (M, 3), of the val slices, in the order of `CHECKS`.
+        sources: int (M,), as in `ValSlices`.
     """
+    sources = np.zeros(len(values), np.int64) if sources is None else sources
+    parts = [values[sources == source] for source in np.unique(sources)]
     low, high = 0.0, 1.0 / _TAILS.max()
     for _ in range(40):  # the largest tail that keeps the promise
         tail = (low + high) / 2
         limits = _limits(values, tail)
-        if (values <= limits).all(axis=1).mean() >= PASS_SHARE:
+        if min((part <= limits).all(axis=1).mean() for part in parts) >= PASS_SHARE:
             low = tail
         else:
             high = tail

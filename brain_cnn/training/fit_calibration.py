@@ -71,10 +71,12 @@ def fit_everything(
     val_output = predictor.predict(val_tensors)
     known = _known(predictor, data, prepared, others)
     held = val_output.features, describe(val_tensors)
+    sources = np.zeros(len(val), np.int64)
     if others is not None:
         tensors = _as_tensors(others.real_held_out)
         found = predictor.predict(tensors).features, describe(tensors)
         held = np.concatenate([held[0], found[0]]), np.concatenate([held[1], found[1]])
+        sources = np.append(sources, np.ones(len(tensors), np.int64))
     calibration = fit_calibration(
         val_output.logits,
         prepared.labels[val],
@@ -89,7 +91,7 @@ def fit_everything(
     appearance = fit_appearance(
         known.heads,
         known.descriptors,
-        ValSlices(held[1], calibration.gate.distance(held[0])),
+        ValSlices(held[1], calibration.gate.distance(held[0]), sources),
         size,
         [picture.astype(np.uint8) for picture in outliers],
         seed=seed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -44,6 +45,18 @@ class Trained:
     calibration: Calibration
     test_probabilities: NDArray[np.float64]
     notumor_shift: float = 0.0
+
+
+class MadePictures(NamedTuple):
+    """What a network learns from beside the real slices.
+
+    Attributes:
+        source: what the epochs are drawn from.
+        others: for what is fitted after the training; None: the data set's own alone.
+    """
+
+    source: Source
+    others: OtherSources | None
 
 
 def report_data(data: LabelledData, run_path: Path) -> DataReport:
@@ -86,8 +99,7 @@ def train_one(
     *,
     resume: bool,
     start: keras.Model | None = None,
-    source: Source | None = None,
-    others: OtherSources | None = None,
+    made: MadePictures | None = None,
 ) -> Trained | None:
     """Fit one network, calibrate it on val, and run it over the test part once.
 
@@ -96,19 +108,34 @@ def train_one(
         settings: every knob. run: where everything of the run is written.
         resume: go on from the run's checkpoint.
         start: a network whose weights are the first ones; None: random ones.
-        source: what the epochs are drawn from; None: the training part alone.
-        others: pictures of other sources, to set the bias of `notumor`, the gate and the
-            trust on; None: they know the data set's own alone.
+        made: pictures beside the data set's own; None: the training part alone.
 
     Returns:
         None where Ctrl-C cut the training short: an unfinished network sees no test image.
     """
     split = data.split
-    source = source or RealSlices(prepared, split.train, settings.balance)
+    source = RealSlices(prepared, split.train, settings.balance) if made is None else made.source
     trainer = Trainer(source, prepared, split.val, settings, run, start=start)
     model = trainer.train(resume=resume)
     if run.interrupted:
         return None
+    return finish(model, data, prepared, settings, None if made is None else made.others)
+
+
+def finish(
+    model: keras.Model,
+    data: LabelledData,
+    prepared: PreparedData,
+    settings: TrainSettings,
+    others: OtherSources | None = None,
+) -> Trained:
+    """Calibrate a trained network, and run it over the test part once.
+
+    Args:
+        others: pictures of other sources, to set the bias of `notumor`, the gate and the
+            trust on; None: they know the data set's own alone.
+    """
+    split = data.split
     predictor = Predictor(keras_network(model), settings.size)
     shift = 0.0
     if settings.arch == "ours" and others is not None:
