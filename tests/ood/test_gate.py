@@ -12,8 +12,8 @@ from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
 from brain_cnn.ood import outliers
-from brain_cnn.ood.descriptors import NUMBERS, describe
 from brain_cnn.ood.appearance import Appearance
+from brain_cnn.ood.descriptors import NUMBERS, describe
 from brain_cnn.ood.fit_gate import ValSlices, describe_pictures, fit_appearance, set_limits
 from brain_cnn.ood.gate import CHECKS, SENTENCES, Check
 from brain_cnn.phantoms import draw_phantom
