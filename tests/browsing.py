@@ -93,6 +93,7 @@ def serve():
     yield start
     for running in servers:
         running.shutdown()
+        running.server_close()
 
 
 def file_of(data, name="slice.png"):

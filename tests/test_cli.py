@@ -62,7 +62,8 @@ def test_csv_can_be_read_back_with_junk_in_its_row(folder, confident_bundle):
 def test_overlays_are_saved(folder, confident_bundle, tmp_path):
     predict(folder, "--overlays", tmp_path / "out", model=confident_bundle)
     saved = sorted((tmp_path / "out").iterdir())
-    assert len(saved) == 2 and Image.open(saved[0]).size == (224, 224)
+    with Image.open(saved[0]) as picture:
+        assert len(saved) == 2 and picture.size == (224, 224)
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_readme_shows_the_results_in_a_generated_region():
     [
         ("results", ("summary", "four-numbers", "localisation")),
         ("settings", ("settings",)),
+        ("verdict", ("verdicts",)),
         ("api", ("api-answer", "api-routes", "api-shapes")),
     ],
 )

@@ -13,6 +13,10 @@ from brain_cnn.scan.types import Deadline, ScanLimits
 
 _END = b"PK\x05\x06"  # end of central directory, APPNOTE 4.3.16
 _END_SIZE = 22
+_LOCATOR = b"PK\x06\x07"  # ZIP64 end of central directory locator, APPNOTE 4.3.15
+_LOCATOR_SIZE = 20
+_RECORD = b"PK\x06\x06"  # ZIP64 end of central directory record, APPNOTE 4.3.14
+_RECORD_SIZE = 56
 # Bytes of directory for one member: 46 of header, the name, extra fields.
 _ENTRY = 1024
 
@@ -47,10 +51,25 @@ def _check_directory(data: bytes, limits: ScanLimits) -> None:
     place = data.rfind(_END, max(0, len(data) - _END_SIZE - 65535))
     if place < 0 or place + _END_SIZE > len(data):
         raise _damaged()
-    count, size = struct.unpack_from("<HI", data, place + 10)
-    # 0xFFFF and 0xFFFFFFFF mean ZIP64, which nothing within our limits needs.
-    if count > limits.max_members or size > limits.max_members * _ENTRY:
-        raise _too_many(limits)
+    counted = [struct.unpack_from("<HI", data, place + 10)]
+    if place >= _LOCATOR_SIZE and data[place - _LOCATOR_SIZE :][:4] == _LOCATOR:
+        # The reader takes the ZIP64 record where there is one, whatever the other one says.
+        counted = [_zip64_counts(data, place - _LOCATOR_SIZE)]
+    for count, size in counted:
+        if count > limits.max_members or size > limits.max_members * _ENTRY:
+            raise _too_many(limits)
+
+
+def _zip64_counts(data: bytes, locator: int) -> tuple[int, int]:
+    """Return the members and the bytes of the directory of the ZIP64 record (APPNOTE 4.3.14).
+
+    It lies right before its locator, where the reader looks for it, whatever the locator says.
+    """
+    record = locator - _RECORD_SIZE
+    if record < 0 or data[record : record + 4] != _RECORD:
+        raise _damaged()
+    count, size = struct.unpack_from("<QQ", data, record + 32)
+    return count, size
 
 
 def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import struct
 import warnings
-import zlib
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import config, dcmread, uid
+from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
@@ -25,8 +23,10 @@ from brain_cnn.scan.dicom_header import (
     text,
     window_of,
 )
+from brain_cnn.scan.dicom_parse import damaged_dicom, parse
 from brain_cnn.scan.dicom_pixels import check_size, check_syntax, read_frames
-from brain_cnn.scan.display import Frame, Reading
+from brain_cnn.scan.display import Frame, Reading, Rescale
+from brain_cnn.scan.palette import check_segments
 from brain_cnn.scan.raster import is_colour
 from brain_cnn.scan.types import Deadline, ScanLimits
 
@@ -47,7 +47,7 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
             422 damaged, truncated or too small.
     """
     try:
-        dataset, syntax = _parse(data, limits)
+        dataset, syntax = parse(data, limits, deadline)
         _require_image(dataset)
         check_syntax(syntax)
         check_size(dataset, limits)
@@ -55,7 +55,7 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
     except ScanError:
         raise
     except Exception as error:  # pydicom decodes values when they are asked for, anywhere
-        raise _damaged() from error
+        raise damaged_dicom() from error
 
 
 def _reading(dataset: Dataset, frames: list[Frame]) -> Reading:
@@ -70,14 +70,6 @@ def _reading(dataset: Dataset, frames: list[Frame]) -> Reading:
     return Reading(frames, "DICOM", facts_of(dataset, geometry), series, notes)
 
 
-def _damaged() -> ScanError:
-    return ScanError(
-        "damaged-dicom",
-        "The file begins as DICOM but its header cannot be read: it is truncated or damaged.",
-        "Export or copy it again and check that another program opens it.",
-    )
-
-
 def series_of(data: bytes) -> str:
     """Return the key of a file's series without reading its pixels; "" if it has none."""
     try:
@@ -85,41 +77,6 @@ def series_of(data: bytes) -> str:
         return text(header, "SeriesInstanceUID")
     except Exception:  # `read_dicom` raises the error
         return ""
-
-
-def _parse(data: bytes, limits: ScanLimits) -> tuple[Dataset, str]:
-    """Return the data set and the UID of its transfer syntax."""
-    _check_deflated(data, limits)
-    dataset = dcmread(BytesIO(data), force=True)
-    if not len(dataset):
-        raise _damaged()
-    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
-    if not syntax:
-        # Without a file header the encoding was found by trying.
-        implicit, little = dataset.original_encoding
-        syntax = uid.ImplicitVRLittleEndian
-        if not implicit:
-            syntax = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = uid.UID(syntax)
-    return dataset, syntax
-
-
-def _check_deflated(data: bytes, limits: ScanLimits) -> None:
-    """Unpack a deflated data set within the limit before pydicom does so without one."""
-    head = data[:4096]
-    if str(uid.DeflatedExplicitVRLittleEndian).encode() not in head:
-        return
-    # (0002,0000) UL, 4 bytes: length of the file header that follows it (PS3.10 7.1).
-    place = head.find(b"\x02\x00\x00\x00UL\x04\x00", 0, 256)
-    if place < 0 or len(data) < place + 12:
-        raise ScanError("damaged-dicom", "The deflated DICOM file has no valid file header.")
-    start = place + 12 + struct.unpack_from("<I", data, place + 8)[0]
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        unpacked = len(inflater.decompress(data[start:], limits.max_unpacked_bytes + 1))
-    except zlib.error as error:
-        raise ScanError("damaged-dicom", "The deflated DICOM file is damaged.") from error
-    limits.check_unpacked(len(data), unpacked)
 
 
 def _require_image(dataset: Dataset) -> None:
@@ -166,7 +123,8 @@ def _frames(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadlin
         if frame.ready and frame.inverted:
             frame.values = 255 - frame.values
         if padding is not None and not frame.ready:
-            frame.padding = _rescaled(dataset, np.array([[padding]]), place).item()
+            values, rescale = _rescaled(dataset, np.array([[padding]]), place)
+            frame.padding = float((values if rescale is None else rescale.apply(values)).item())
         frames.append(frame)
     return frames
 
@@ -174,28 +132,30 @@ def _frames(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadlin
 def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
     if text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         return _colour(_through_palette(dataset, stored))
-    values = _rescaled(dataset, stored, place)
+    values, rescale = _rescaled(dataset, stored, place)
+    frame = Frame(values, rescale=rescale, window=window_of(dataset, place))
     if "VOILUTSequence" in dataset:
-        looked_up = _voi_lut(dataset, values)
+        looked_up = _voi_lut(dataset, frame.real())
         if looked_up is not None:
             return Frame(looked_up, ready=True)
-    return Frame(values, window=window_of(dataset, place))
+    return frame
 
 
-def _rescaled(dataset: Dataset, stored: NDArray, place: int) -> NDArray:
-    """Step 1 of `display`: Modality LUT, else slope and intercept of the frame."""
+def _rescaled(dataset: Dataset, stored: NDArray, place: int) -> tuple[NDArray, Rescale | None]:
+    """Step 1 of `display`: through the Modality LUT, else slope and intercept of the frame."""
     if "ModalityLUTSequence" in dataset:
         try:
-            return np.asarray(apply_modality_lut(stored, dataset)).astype(np.float32)
+            return np.asarray(apply_modality_lut(stored, dataset)).astype(np.float32), None
         except Exception:  # a broken table: the stored values still show the picture
-            return stored.astype(np.float32)
+            return stored.astype(np.float32), None
     group = "PixelValueTransformationSequence"
     slope = in_group(dataset, place, group, "RescaleSlope")
     intercept = in_group(dataset, place, group, "RescaleIntercept")
+    # Native byte order, and small where it is small: a volume is held until it is windowed.
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     if slope is None or intercept is None or slope[0] == 0 or (slope[0], intercept[0]) == (1, 0):
-        # Native byte order, and small where it is small: a volume is held until it is windowed.
-        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    return (stored * np.float32(slope[0]) + np.float32(intercept[0])).astype(np.float32)
+        return native, None
+    return native, Rescale(np.float32(slope[0]), np.float32(intercept[0]))
 
 
 def _voi_lut(dataset: Dataset, values: NDArray) -> NDArray[np.uint8] | None:
@@ -212,7 +172,10 @@ def _voi_lut(dataset: Dataset, values: NDArray) -> NDArray[np.uint8] | None:
 
 def _through_palette(dataset: Dataset, stored: NDArray) -> NDArray:
     try:
+        _check_palette(dataset)
         coloured = np.asarray(apply_color_lut(stored, dataset))
+    except ScanError:
+        raise
     except Exception as error:
         raise ScanError(
             "damaged-dicom",
@@ -222,6 +185,15 @@ def _through_palette(dataset: Dataset, stored: NDArray) -> NDArray:
     if coloured.dtype != np.uint8:  # tables of 16 bits use their full range (PS3.3 C.7.6.3.1.6)
         coloured = (coloured.astype(np.float32) / 257.0).astype(np.uint8)
     return coloured[..., :3]
+
+
+def _check_palette(dataset: Dataset) -> None:
+    """Measure a segmented palette before pydicom unfolds it (PS3.3 C.7.9.2)."""
+    little_endian = bool(dataset.file_meta.TransferSyntaxUID.is_little_endian)
+    for colour in ("Red", "Green", "Blue", "Alpha"):
+        table = dataset.get(f"Segmented{colour}PaletteColorLookupTableData")
+        bits = int(dataset.RedPaletteColorLookupTableDescriptor[2]) if table else 0
+        check_segments(table, bits, little_endian)
 
 
 def _colour(rgb: NDArray) -> Frame:

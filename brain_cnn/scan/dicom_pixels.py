@@ -17,7 +17,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import iter_pixels
 
 from brain_cnn.errors import ScanError
-from brain_cnn.scan.codestream import codestream_size, rle_size
+from brain_cnn.scan.codestream import read_codestream, rle_size
 from brain_cnn.scan.dicom_header import whole_number
 from brain_cnn.scan.dicom_jpeg import PLUGIN, register
 from brain_cnn.scan.jpegls import is_sound
@@ -55,6 +55,9 @@ _CODESTREAMS = READ_SYNTAXES - {
     uid.RLELossless,
 }
 _JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+_ITEM = b"\xfe\xff\x00\xe0"  # before every fragment (PS3.5 A.4)
+# Fragments beside one a frame. Scanners write one; those that cut write some hundred.
+_MAX_FRAGMENTS = 16_384
 # Below this a frame of runs cannot unpack to anything that hurts (64 times as much).
 _RLE_SMALL = 4 * 1024 * 1024
 
@@ -141,6 +144,15 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: 
     samples = whole_number(dataset, "SamplesPerPixel", 1)
     raw = width * height * samples * whole_number(dataset, "BitsAllocated", 8) // 8
     try:
+        fragments = dataset.PixelData.count(_ITEM)
+        if fragments > frames + _MAX_FRAGMENTS:
+            raise ScanError(
+                "too-many-fragments",
+                f"The pixels of the DICOM file lie in {fragments:,} fragments; "
+                f"the limit is {frames + _MAX_FRAGMENTS:,}.",
+                "Export it again from the program that it came from.",
+                status=413,
+            )
         for place, encoded in enumerate(
             generate_frames(dataset.PixelData, number_of_frames=frames)
         ):
@@ -153,10 +165,13 @@ def _check_encoded(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: 
                 if len(encoded) > most or (raw > _RLE_SMALL and rle_size(encoded) > most):
                     raise _undecodable(syntax)
                 continue
-            size = codestream_size(encoded)
-            if size is None:
+            stream = read_codestream(encoded)
+            if stream is None:
                 raise _undecodable(syntax)
+            size = stream.size
             limits.check_pixels(*size)
+            if stream.components != samples or not stream.is_bounded():
+                raise _undecodable(syntax)
             if size != (width, height):
                 raise ScanError(
                     "damaged-dicom",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from brain_cnn.scan.types import ScanFacts
 _PERCENTILES = (0.5, 99.5)
 # Values that the percentiles of a volume are taken from; more changes nothing visible.
 _SAMPLE = 2_000_000
+# Pixels that are shown at once: what that takes beside them is many times their size.
+_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,26 @@ class Window:
         return np.clip(scaled, 0.0, 1.0)
 
 
+@dataclass(frozen=True)
+class Rescale:
+    """Step 1 of the order above: stored value * slope + intercept, in the dtype of both."""
+
+    slope: np.floating[Any]
+    intercept: np.floating[Any]
+
+    def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Map stored values of any shape to real ones."""
+        return (values * self.slope + self.intercept).astype(np.float32)
+
+
 @dataclass
 class Frame:
     """One slice between reading and display.
 
     Attributes:
-        values: (H, W), real values after step 1; or uint8, display-ready, if `ready`.
+        values: (H, W), as stored or after step 1; or uint8, display-ready, if `ready`.
+        rescale: slope and intercept of step 1 if `values` are as stored, else None. A study is
+            held as it is stored, which takes a quarter of the memory.
         ready: True if steps 1 to 3 are done (colour, VOI LUT, palette).
         colour: True if the slice had visible colour.
         window: the header's window; None if it gives none.
@@ -81,8 +98,9 @@ class Frame:
         source: which of several uploaded files it came from.
     """
 
-    values: NDArray
+    values: NDArray[Any]
     ready: bool = False
+    rescale: Rescale | None = None
     colour: bool = False
     window: Window | None = None
     inverted: bool = False
@@ -91,6 +109,11 @@ class Frame:
     spacing: tuple[float, float] | None = None
     order: tuple[float, ...] = field(default_factory=tuple)
     source: int = 0
+
+    def real(self, part: Any = ...) -> NDArray[Any]:
+        """Return the values after step 1 of a part of the frame (any index of (H, W))."""
+        values = self.values[part]
+        return values if self.rescale is None else self.rescale.apply(values)
 
 
 @dataclass(frozen=True)
@@ -125,15 +148,27 @@ def render(frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
         if frame.ready:
             pictures.append(frame.values)
             continue
-        outside = ~np.isfinite(frame.values)
-        if frame.padding is not None:
-            outside |= frame.values == frame.padding
-        shares = window.apply(np.where(outside, window.low, frame.values))
-        if frame.inverted:
-            shares = 1.0 - shares
-        shares[outside] = 0.0
-        pictures.append(np.rint(shares * 255.0).astype(np.uint8))
+        height, width = frame.values.shape
+        picture = np.empty((height, width), np.uint8)
+        rows = max(1, _BLOCK // max(1, width))
+        for top in range(0, height, rows):
+            part = slice(top, top + rows)
+            picture[part] = _shown(frame, part, window)
+        pictures.append(picture)
     return pictures
+
+
+def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
+    """Return some rows of a frame as they are displayed."""
+    values = frame.real(rows)
+    outside = ~np.isfinite(values)
+    if frame.padding is not None:
+        outside |= values == frame.padding
+    shares = window.apply(np.where(outside, window.low, values))
+    if frame.inverted:
+        shares = 1.0 - shares
+    shares[outside] = 0.0
+    return np.rint(shares * 255.0).astype(np.uint8)
 
 
 def _common_window(frames: Sequence[Frame]) -> Window:
@@ -153,7 +188,8 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
     samples = []
     for frame in frames:
         # A stride that shares no factor with common widths, so that columns do not line up.
-        values = frame.values.ravel()[:: 2 * share - 1].astype(np.float32)
+        flat = frame.values.reshape(-1)[:: 2 * share - 1]
+        values = (flat if frame.rescale is None else frame.rescale.apply(flat)).astype(np.float32)
         known = np.isfinite(values)
         if frame.padding is not None:
             known &= values != frame.padding

@@ -113,6 +113,22 @@ def upright(
     return pixels, geometry, spacing
 
 
+def square_size(shape: tuple[int, ...], spacing: tuple[float, float] | None) -> tuple[int, int]:
+    """Return (width, height) of a slice (H, W) whose pixels are made square.
+
+    Args:
+        shape: height and width in pixels.
+        spacing: (row, column) in mm, None where not known.
+    """
+    height, width = shape
+    if spacing is None or not all(np.isfinite(s) and s > 0 for s in spacing):
+        return width, height
+    finest = min(spacing)
+    if not _SQUARE < max(spacing) / finest <= _MAX_ASPECT:
+        return width, height
+    return round(width * spacing[1] / finest), round(height * spacing[0] / finest)
+
+
 def square_pixels(
     pixels: NDArray[np.uint8], spacing: tuple[float, float] | None
 ) -> NDArray[np.uint8]:
@@ -121,13 +137,9 @@ def square_pixels(
     Args:
         pixels: uint8 (H, W). spacing: (row, column) in mm, None if unknown.
     """
-    if spacing is None or not all(np.isfinite(s) and s > 0 for s in spacing):
-        return pixels
-    aspect = max(spacing) / min(spacing)
-    if not _SQUARE < aspect <= _MAX_ASPECT:
-        return pixels
     height, width = pixels.shape
-    finest = min(spacing)
-    size = (round(width * spacing[1] / finest), round(height * spacing[0] / finest))
+    size = square_size(pixels.shape, spacing)
+    if size == (width, height):
+        return pixels
     resized = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.errors import ScanError
-from brain_cnn.scan.display import Frame, Reading
+from brain_cnn.scan.display import Frame, Reading, Rescale
 from brain_cnn.scan.geometry import Geometry
+from brain_cnn.scan.inflate import GZIP, CutOff, inflate
 from brain_cnn.scan.types import ScanFacts, ScanLimits
 
 # From the canonical axes of nibabel, right-anterior-superior, to what a radiologist sees.
@@ -43,7 +44,7 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
             image = _open(data)
             shape = _check_shape(image.shape, limits)
             _check_length(image, len(data))
-            volume, spacing = _canonical(image, shape)
+            volume, spacing, rescale = _canonical(image, data, shape)
             # Only now is it known which axis counts the slices.
             limits.check_slices(volume.shape[_VIEWS[plane][0]], volume.size)
     except ScanError:
@@ -60,7 +61,7 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
         notes.append(f"The file holds {volumes} volumes; only the first was read.")
     if not _is_placed(image):
         notes.append("The file does not say how it lies in space: left and right are a guess.")
-    frames = _slices(volume, spacing, plane)
+    frames = _slices(volume, spacing, rescale, plane)
     thickness = float(spacing[_VIEWS[plane][0]])
     facts = ScanFacts(
         plane=plane,
@@ -74,26 +75,27 @@ def _unpacked(data: bytes, limits: ScanLimits) -> bytes:
     """Return the file without its gzip, within the limits."""
     if data[:2] != b"\x1f\x8b":
         return data
-    inflater = zlib.decompressobj(wbits=31)
     try:
-        unpacked = inflater.decompress(data, limits.max_unpacked_bytes + 1)
+        return inflate(data, 0, GZIP, limits)
+    except CutOff:
+        raise ScanError(
+            "damaged-nifti",
+            "The gzip around the NIfTI file ends too early.",
+            "Copy it again: the download or the copy was cut off.",
+        ) from None
     except zlib.error as error:
         raise ScanError(
             "damaged-nifti",
             "The gzip around the NIfTI file is damaged.",
             "Copy it again and check that another program opens it.",
         ) from error
-    limits.check_unpacked(len(data), len(unpacked))
-    if not inflater.eof:
-        raise ScanError(
-            "damaged-nifti",
-            "The gzip around the NIfTI file ends too early.",
-            "Copy it again: the download or the copy was cut off.",
-        )
-    return unpacked
 
 
 def _open(data: bytes) -> Any:
+    """Return the image, its voxels unread and its extensions passed over.
+
+    A file may hold a header extension for every 16 of its bytes; nothing here looks at them.
+    """
     # Imported here: nibabel is slow to load, and few uploads need it.
     import nibabel
 
@@ -110,7 +112,10 @@ def _open(data: bytes) -> Any:
             "This is the header of a NIfTI pair (.hdr and .img), without its voxels.",
             "Convert the pair to one .nii or .nii.gz file.",
         )
-    return kind.from_stream(BytesIO(data))
+    # Without the bytes behind it, the header has no extensions.
+    header = kind.header_class.from_fileobj(BytesIO(data[: kind.header_class.sizeof_hdr]))
+    proxy = kind.ImageArrayProxy(BytesIO(data), header.copy())
+    return kind(proxy, header.get_best_affine(), header)
 
 
 def _check_shape(shape: tuple[int, ...], limits: ScanLimits) -> tuple[int, ...]:
@@ -137,7 +142,7 @@ def _check_length(image: Any, length: int) -> None:
             "Convert it to a volume of real numbers.",
         )
     first = int(np.prod([int(n) for n in (*image.shape[:3], 1)[:3]])) * dtype.itemsize
-    if image.header.get_data_offset() + first > length:
+    if image.dataobj.offset + first > length:
         raise ScanError(
             "damaged-nifti",
             "The NIfTI file is shorter than its header says: it is truncated.",
@@ -145,15 +150,23 @@ def _check_length(image: Any, length: int) -> None:
         )
 
 
-def _canonical(image: Any, shape: tuple[int, ...]) -> tuple[NDArray, NDArray[np.float64]]:
-    """Return the first volume in right-anterior-superior order, and its spacing (3,) in mm."""
+def _canonical(
+    image: Any, data: bytes, shape: tuple[int, ...]
+) -> tuple[NDArray, NDArray[np.float64], Rescale | None]:
+    """Return the first volume in right-anterior-superior order, as it is stored.
+
+    Returns:
+        A view of the bytes, (X, Y, Z); its spacing (3,) in mm; how its values are scaled.
+    """
     import nibabel
     from nibabel.affines import voxel_sizes
 
-    first = (slice(None),) * min(3, len(image.shape)) + (0,) * (len(image.shape) - 3)
-    volume = np.asarray(image.dataobj[first]).reshape(shape)
-    if volume.dtype == np.float64:
-        volume = volume.astype(np.float32)
+    # The proxy keeps what the header said; an image sets its own header back.
+    stored = image.dataobj
+    volume: NDArray = np.ndarray(shape, stored.dtype, data, stored.offset, order="F")
+    rescale = None
+    if (stored.slope, stored.inter) != (1.0, 0.0):
+        rescale = Rescale(np.float64(stored.slope), np.float64(stored.inter))
     affine = np.asarray(image.affine, float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         affine = np.diag([*_zooms(image), 1.0])
@@ -161,7 +174,7 @@ def _canonical(image: Any, shape: tuple[int, ...]) -> tuple[NDArray, NDArray[np.
     orientation = nibabel.io_orientation(affine)
     spacing = np.ones(3)
     spacing[orientation[:, 0].astype(int)] = voxel_sizes(affine)
-    return np.asarray(nibabel.apply_orientation(volume, orientation)), spacing
+    return np.asarray(nibabel.apply_orientation(volume, orientation)), spacing, rescale
 
 
 def _zooms(image: Any) -> list[float]:
@@ -173,7 +186,9 @@ def _is_placed(image: Any) -> bool:
     return bool(image.header["sform_code"] > 0 or image.header["qform_code"] > 0)
 
 
-def _slices(volume: NDArray, spacing: NDArray[np.float64], plane: str) -> list[Frame]:
+def _slices(
+    volume: NDArray, spacing: NDArray[np.float64], rescale: Rescale | None, plane: str
+) -> list[Frame]:
     """Cut the volume into upright slices, in the direction of their normal."""
     through, across, down, flipped, right_vector, down_vector = _VIEWS[plane]
     view = np.flip(volume, flipped).transpose(through, down, across)
@@ -183,6 +198,7 @@ def _slices(volume: NDArray, spacing: NDArray[np.float64], plane: str) -> list[F
     return [
         Frame(
             cut,
+            rescale=rescale,
             geometry=Geometry(right, below, normal * (place * float(spacing[through]))),
             spacing=pixel,
             order=(place,),

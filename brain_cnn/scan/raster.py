@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brain_cnn.errors import ScanError
+from brain_cnn.scan.codestream import MAX_SCANNED_PIXELS, read_codestream
 from brain_cnn.scan.display import Frame, Reading
 from brain_cnn.scan.types import Deadline, ScanLimits
 
@@ -31,6 +32,8 @@ _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _COLOUR_SPREAD = 6.0
 # WhiteIsZero (TIFF 6.0, PhotometricInterpretation); Pillow turns 8 bits round, and no others.
 _TIFF_PHOTOMETRIC = 262
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
+_MAX_TIFF_TILES = 65_536
 
 
 def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) -> Reading:
@@ -52,7 +55,11 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             limits.check_pixels(*image.size)
+            if kind == "JPEG":
+                check_scans(data)
             pages = _pages(image, kind, limits)
+            if kind == "TIFF":
+                _check_tiles(image, limits)
             if kind == "TIFF" and pages > 1:
                 return _read_pages(image, pages, limits, deadline)
             if pages > 1:
@@ -106,6 +113,7 @@ def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: De
         image.seek(page)
         if image.size != (width, height):
             continue
+        _check_tiles(image, limits)
         image.load()
         frames.append(_to_frame(_upright(image), _white_is_zero(image)))
     left_out = pages - len(frames)
@@ -113,6 +121,49 @@ def _read_pages(image: Image.Image, pages: int, limits: ScanLimits, deadline: De
     if left_out:
         notes.append(f"{left_out} pages of another size were left out.")
     return Reading(frames, "TIFF", notes=tuple(notes))
+
+
+def check_scans(data: bytes) -> None:
+    """Refuse a JPEG that makes its decoder go over too many pixels too often.
+
+    Raises:
+        ScanError: 413.
+    """
+    stream = read_codestream(data)
+    if stream is not None and not stream.is_bounded():
+        raise ScanError(
+            "too-many-scans",
+            f"The JPEG has {stream.width} x {stream.height} pixels in {stream.scans:,} scans; "
+            f"the limit is {MAX_SCANNED_PIXELS:,} pixels in all scans together.",
+            "Save it again as an ordinary JPEG or PNG.",
+            status=413,
+        )
+
+
+def _check_tiles(image: Image.Image, limits: ScanLimits) -> None:
+    """Refuse a page of a TIFF whose tiles are larger than a slice may be, or too many.
+
+    A tile is decoded whole, however small the picture is.
+
+    Raises:
+        ScanError: 413.
+    """
+    tags = image.tag_v2  # type: ignore[attr-defined]  # pages of a TIFF have it
+    if _TILE_WIDTH not in tags and _TILE_LENGTH not in tags:
+        return
+    wide, high = int(tags.get(_TILE_WIDTH, 0)), int(tags.get(_TILE_LENGTH, 0))
+    if wide < 1 or high < 1:
+        raise ValueError("a tile without a size")
+    width, height = image.size
+    count = -(-width // wide) * -(-height // high)
+    if wide * high > limits.max_pixels or count > _MAX_TIFF_TILES:
+        raise ScanError(
+            "image-too-large",
+            f"The TIFF is cut into {count:,} tiles of {wide} x {high} pixels; the limit is "
+            f"{_MAX_TIFF_TILES:,} tiles, and {limits.max_pixels:,} pixels for one.",
+            "Save it again as an ordinary TIFF or PNG.",
+            status=413,
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:

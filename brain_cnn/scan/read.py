@@ -75,9 +75,10 @@ def read_files(
     readings: list[Reading] = []
     problems: dict[int, ScanError] = {}
     held = 0
+    deadline = limits.deadline()  # one for all files: many slow ones are no better than one
     for place, data in enumerate(files):
         try:
-            found = _read_file(data, limits, limits.deadline(), plane, depth=0)
+            found = _read_file(data, limits, deadline, plane, depth=0)
             # All files are held until their series are complete; one that is refused is not.
             pixels = sum(frame.values.size for reading in found for frame in reading.frames)
             _check_budget(held, pixels, limits)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brain_cnn.scan.display import Frame, Reading, render
-from brain_cnn.scan.geometry import square_pixels, upright
+from brain_cnn.scan.geometry import square_pixels, square_size, upright
 from brain_cnn.scan.types import Scan, ScanLimits, Slice
 
 
@@ -31,7 +31,11 @@ def assemble(readings: Sequence[Reading], limits: ScanLimits) -> Series:
             square; 422 a slice is too small.
     """
     frames = _sorted([frame for reading in readings for frame in reading.frames])
-    limits.check_slices(len(frames), sum(frame.values.size for frame in frames))
+    # Square pixels can be many more; turning a slice upright leaves their number as it is.
+    sizes = [square_size(frame.values.shape, frame.spacing) for frame in frames]
+    for width, height in sizes:
+        limits.check_pixels(width, height)
+    limits.check_slices(len(frames), sum(width * height for width, height in sizes))
     slices = []
     for frame, pixels in zip(frames, render(frames), strict=True):
         position = None
@@ -40,7 +44,6 @@ def assemble(readings: Sequence[Reading], limits: ScanLimits) -> Series:
             position = frame.geometry.position
             pixels, _, spacing = upright(pixels, frame.geometry, spacing)
         pixels = square_pixels(pixels, spacing)
-        limits.check_pixels(pixels.shape[1], pixels.shape[0])
         slices.append(Slice(pixels, frame.colour, position))
         frame.values = pixels  # lets go of the stored values, which are larger
     first = readings[0]

@@ -26,8 +26,9 @@ class ScanLimits:
         max_members: files in a ZIP.
         max_ratio: unpacked bytes for each packed byte; checked from 16 MiB unpacked on.
         max_depth: archives inside each other; 1 reads a ZIP and refuses a ZIP in it.
-        max_seconds: time for one file. Checked between slices, frames and members: a
-            decoder written in C cannot be stopped, so the sizes above bound each call.
+        max_seconds: time for the files of one upload. Checked between slices, frames and
+            members: a decoder written in C cannot be stopped, so the sizes above bound each
+            call.
     """
 
     max_bytes: int = 64 * 1024 * 1024
@@ -42,7 +43,7 @@ class ScanLimits:
     max_seconds: float = 30.0
 
     def deadline(self) -> Deadline:
-        """Return the deadline for reading one file, starting now."""
+        """Return the deadline for reading one upload, starting now."""
         return Deadline(self.max_seconds)
 
     def check_pixels(self, width: int, height: int) -> None:
@@ -131,7 +132,7 @@ class Deadline:
         if time.monotonic() > self._end:
             raise ScanError(
                 "too-slow",
-                f"Reading the file took more than {self._seconds:g} seconds, the limit.",
+                f"Reading the upload took more than {self._seconds:g} seconds, the limit.",
                 "Upload fewer slices, or export them uncompressed.",
             )
 

@@ -114,7 +114,8 @@ def test_two_runs_do_not_write_to_one_folder(archive, confident_bundle, tmp_path
     wait_for_parts(out, 1, running)
     with pytest.raises(SettingsError, match="Another run"):
         run_job(job(archive, out, confident_bundle), None)
-    assert running.wait(120) == 1
+    running.communicate(timeout=120)
+    assert running.returncode == 1
 
 
 @pytest.mark.parametrize(

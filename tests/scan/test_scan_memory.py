@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 from conftest import encode
+from hostile_files import HOSTILE
 from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate
 from scanfiles import dicom, nifti, recompressed, save
@@ -183,6 +184,19 @@ def test_memory_stays_bounded(name):
     needed, status = memory_of(data)
     assert needed < BOUND_MIB, f"{needed} MiB for a file of {len(data):,} bytes"
     assert status in ((200, 413, 422) if expected is None else (expected,))
+
+
+# What a hostile file may cost; a server of two workers in 2 GiB reads four at once.
+HOSTILE_MIB = 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_file_costs_little(name):
+    make, expected = HOSTILE[name]
+    needed, status = memory_of(make())
+    assert needed < HOSTILE_MIB
+    assert status == expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")

@@ -19,6 +19,7 @@ from test_viewer import parts_of
 
 from brain_cnn.batch import predict_command
 from brain_cnn.inference.classifier import Classifier
+from brain_cnn.inference.conformal import same_for_all
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.render import words
@@ -161,9 +162,11 @@ def with_limit(classifier, limit):
         classifier.bundle,
         calibration=dataclasses.replace(
             calibration,
-            set_thresholds=dict.fromkeys(calibration.set_thresholds, 0.0),
+            set_thresholds=same_for_all(0.0),
             gate=dataclasses.replace(calibration.gate, limit=1e9),
-            looks=dataclasses.replace(calibration.looks, limits=calibration.looks.limits + 1e9),
+            appearance=dataclasses.replace(
+                calibration.appearance, limits=calibration.appearance.limits + 1e9
+            ),
             trust=dataclasses.replace(calibration.trust, limit=limit),
         ),
     )

@@ -1,5 +1,6 @@
 """The server starts with a whole model, or says in one sentence why not."""
 
+import contextlib
 import shutil
 
 import pytest
@@ -70,7 +71,8 @@ def test_upload_over_the_limit_gets_an_answer_and_no_reset(server):
     body += bytes(9_000_000) + b"\r\n--b--\r\n"
     host, _, port = server.address.partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    connection.request("POST", "/", body, {"Content-Type": "multipart/form-data; boundary=b"})
-    response = connection.getresponse()
-    assert response.status == 413
-    assert b"the limit is 4 MiB" in response.read()
+    with contextlib.closing(connection):
+        connection.request("POST", "/", body, {"Content-Type": "multipart/form-data; boundary=b"})
+        response = connection.getresponse()
+        assert response.status == 413
+        assert b"the limit is 4 MiB" in response.read()
