@@ -25,8 +25,8 @@ _COMPONENTS = 160
 # Strong weight decay: the limits hang on the strangest few heads of val, which an overfitted
 # network judges wildly.
 _DECAY = 3.0
-_OUTLIERS = 4700
-_KNOWN_OUTLIERS = 1500
+_OUTLIERS = 7000
+_KNOWN_OUTLIERS = 2500
 _HIDDEN, _NETWORKS, _EPOCHS = 96, 6, 12
 
 
@@ -73,7 +73,7 @@ def fit_appearance(
         known_outliers: prepared pictures uint8 (size, size) of the data set that are known
             to be no brain MRI (head CTs, say); negatives beside those that are made.
         seed: the same pictures and seed give the same gate.
-        outliers: how many negatives are made; None: about two a head, at most 4700.
+        outliers: how many negatives are made; None: about two a head, at most 7000.
     """
     rng = np.random.default_rng(seed)
     if outliers is None:

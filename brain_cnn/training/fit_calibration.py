@@ -106,8 +106,8 @@ class _Known(NamedTuple):
     """The slices that the network was trained on, as the gate learns them.
 
     Attributes:
-        heads: N prepared slices uint8 (S, S). features: float32 (N, D) of the network.
-        descriptors: float32 (N, K). labels: int64 (N,).
+        heads: N prepared slices uint8 (S, S). descriptors: float32 (N, K), of these.
+        features: float32 (M, D) of the network. labels: int64 (M,).
     """
 
     heads: list[NDArray[np.uint8]]
@@ -126,10 +126,11 @@ def _known(
     if others is None:
         return _Known(heads, features, descriptors, labels)
     more = _as_tensors(others.trained)
+    # The data set's own heads count twice: they are the ones that the gate must not lose.
     return _Known(
-        heads + list(others.trained.images),
+        heads + heads + list(others.trained.images),
         np.concatenate([features, predictor.predict(more).features]),
-        np.concatenate([descriptors, describe(more)]),
+        np.concatenate([descriptors, descriptors, describe(more)]),
         np.concatenate([labels, others.trained.labels]),
     )
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from brain_cnn.labels import LABELS, NOTUMOR, label_index
 
 _NONE = label_index(NOTUMOR)
+MISS_COST = 3.0
+"""A share of tumours called `notumor` counts as this much of the other error."""
+
 _SHIFTS = np.round(np.arange(-2.5, 1.01, 0.05), 2)
 
 Judged = tuple[NDArray[np.floating], NDArray[np.integer]]
@@ -23,13 +26,13 @@ Judged = tuple[NDArray[np.floating], NDArray[np.integer]]
 
 
 def choose_shift(sources: Sequence[Judged]) -> float:
-    """Return the shift of the logit of `notumor` with the best mean recall of the classes.
+    """Return the shift of the logit of `notumor` that suits all sources best.
 
     Args:
-        sources: val, and others that no training saw; each counts the same, and in each every
-            class that it has. Of shifts that are equally good the one nearest to 0.
+        sources: val, and others that no training saw, each with and without tumours; each
+            counts the same. Of shifts that are equally good the one nearest to 0.
     """
-    scores = [float(np.mean([_mean_recall(*one, shift) for one in sources])) for shift in _SHIFTS]
+    scores = [float(np.mean([_score(*one, shift) for one in sources])) for shift in _SHIFTS]
     best = max(scores)
     good = [float(s) for s, score in zip(_SHIFTS, scores, strict=True) if score >= best - 1e-9]
     return min(good, key=abs)
@@ -43,7 +46,9 @@ def shift_notumor(model: keras.Model, shift: float) -> None:
     layer.set_weights([scale, bias])
 
 
-def _mean_recall(logits: NDArray[np.floating], labels: NDArray[np.integer], shift: float) -> float:
-    moved = logits + shift * np.eye(len(LABELS))[_NONE]
-    right = moved.argmax(axis=1) == labels
-    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+def _score(logits: NDArray[np.floating], labels: NDArray[np.integer], shift: float) -> float:
+    """Return the weighted mean of tumours called a tumour and of the others called `notumor`."""
+    called = (logits + shift * np.eye(len(LABELS))[_NONE]).argmax(axis=1) == _NONE
+    none = labels == _NONE
+    seen = 1.0 - float(called[~none].mean())
+    return (MISS_COST * seen + float(called[none].mean())) / (MISS_COST + 1.0)

@@ -22,7 +22,7 @@ from brain_cnn.training.settings import TrainSettings
 _HELD_OUT_SEED = 900
 _HELD_OUT_SYNTHETIC, _HELD_OUT_GRAFTS = 1200, 400
 # Synthetic heads among the gate's positives: enough to be known, fewer than the real ones.
-_GATE_SYNTHETIC = 1500
+_GATE_SYNTHETIC = 700
 
 
 @dataclass(frozen=True)
