@@ -39,7 +39,7 @@ max_requests = 100_000
 max_requests_jitter = 20_000
 # The heartbeat file belongs in memory; the control socket wants a writable home, which a
 # read-only container does not have.
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes an unnamed file in it
 control_socket_disable = True
 
 # Whose X-Forwarded-Proto is believed. Nobody's, unless BRAIN_CNN_PROXIES says that one is in

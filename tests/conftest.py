@@ -1,6 +1,7 @@
 """What several tests share: drawn slices, the shipped model, the app, and a real server."""
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import werkzeug.test
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -29,6 +31,12 @@ from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.web import create_app
 from brain_cnn.web.settings import Settings
+
+# Werkzeug's client writes a form over 500 kB into a file that nobody closes, which is an error
+# in a test; in memory it is let go of with the request.
+werkzeug.test.stream_encode_multipart = functools.partial(
+    werkzeug.test.stream_encode_multipart, use_tempfile=False
+)
 
 pytest_plugins = ["browsing", "archive_files", "skips"]
 

@@ -23,7 +23,7 @@ def quick_switches() -> Iterator[None]:
     For a program that owns its process, such as a command; a library leaves the interpreter as
     it is. May be used inside itself and in several threads: the last one out restores.
     """
-    global _users, _before
+    global _users, _before  # noqa: PLW0603 - the interpreter has one interval
     with _lock:
         if not _users:
             _before = sys.getswitchinterval()

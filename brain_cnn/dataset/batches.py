@@ -126,7 +126,9 @@ class Source(Protocol):
     """
 
     @property
-    def data(self) -> PreparedData: ...
+    def data(self) -> PreparedData:
+        """All pictures that an epoch can show."""
+        ...
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return int64 (count,): which pictures one epoch shows, in which order."""

@@ -45,10 +45,12 @@ class Measurement:
 
     @cached_property
     def data(self) -> LabelledData:
+        """The data set, split as the protocol says."""
         return load_labelled(self._need("data"), "protocol", Path(self._need("protocol")))
 
     @cached_property
     def models(self) -> dict[str, ServedModel | KerasModel]:
+        """The networks that are measured, by name."""
         models: dict[str, ServedModel | KerasModel] = {"ours": self.ours}
         if self.args.baseline is not None:
             import keras
@@ -59,15 +61,18 @@ class Measurement:
 
     @cached_property
     def test(self) -> sections.Part:
+        """The test part, or as much of it as is wanted."""
         positions = self.data.split.test
         chosen = sections.spread_out(len(positions), self.args.limit)
         return sections.take(self.data, positions[chosen])
 
     @cached_property
     def masks(self) -> dict[str, Any]:
+        """Tumour masks by the path of their image."""
         return load_masks(self._need("masks"), self.data.records)
 
     def masked(self, model: EvaluatedModel, limit: int | None) -> sections.MaskedPart:
+        """Return the val tumours with masks, at most `limit`, prepared for a network."""
         return sections.take_masked(self.data, self.masks, model.size, limit)
 
     def _need(self, name: str) -> str:

@@ -16,6 +16,7 @@ SIDE = 160
 
 
 def to_grey(values: NDArray[np.floating]) -> Picture:
+    """Return values 0..1 as uint8."""
     return (np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
@@ -63,6 +64,7 @@ def _wave(rng: Random, size: float) -> NDArray[np.float64]:
 
 
 def turned(picture: NDArray[np.floating], rng: Random) -> Picture:
+    """Return a picture 0..1 at a random angle and scale, as uint8."""
     if rng.random() < 0.25:
         picture = picture.T
     angle = rng.normal(0, 12)

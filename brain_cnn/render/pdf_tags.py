@@ -73,7 +73,8 @@ class Tags:
 
     def finish(self) -> None:
         """End the page and hang the tree into the document; `canvas.save()` comes next."""
-        document: Any = self._canvas._doc
+        # ReportLab has no other way to the document, and its types do not name it.
+        document: Any = self._canvas._doc  # type: ignore[attr-defined]
         page_reference = document.thisPageRef()
         self._canvas.showPage()
         marked: dict[int, Any] = {}

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # supervises us sends its signals to gunicorn itself.
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     config = str(resource("gunicorn.conf.py"))
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--config", config])
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--config", config])  # noqa: S606
     return 1  # execv returns only where a test has put another in its place
 
 

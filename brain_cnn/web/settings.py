@@ -112,7 +112,7 @@ class Settings:
     trusted_hosts: str = ""
     log_format: str = "text"
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: PLR0912 - one check after another
         # Frozen: the one field that is wrapped is set around the guard.
         object.__setattr__(self, "api_token", Secret(self.api_token))
         if self.engine not in ENGINES:

@@ -87,7 +87,9 @@ def test_file_that_ends_its_process_is_found_and_has_its_row(
         (root / name).write_bytes((archive / name).read_bytes())
     monkeypatch.setattr(cluster, "judge_chunk", end_or_judge)
     settings = JobSettings(root, tmp_path / "out", confident_bundle, form="jsonl", workers=1)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+    # One death is forgiven: on a busy machine Dask ends a worker that answers too late, and the
+    # file that it held by chance is not to blame.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
         result = run_job(settings, None)
     assert (result.files, result.errors) == (3, 1)
     codes = Counter((row["path"], row["error_code"]) for row in read_rows(tmp_path / "out"))

@@ -35,7 +35,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "the same": lambda p: p.copy(),
     "mirrored": lambda p: p[:, ::-1],
     "upside down": lambda p: p[::-1],
-    "turned by 90": lambda p: np.rot90(p),
+    "turned by 90": np.rot90,
     "turned by 180": lambda p: np.rot90(p, 2),
     "turned by 270": lambda p: np.rot90(p, 3),
     "transposed": lambda p: p.T,

@@ -36,7 +36,7 @@ def test_no_shares_need_no_files(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, option", [("synthetic_share", "labels"), ("normal_share", "normals")]
+    ("name", "option"), [("synthetic_share", "labels"), ("normal_share", "normals")]
 )
 def test_share_of_what_is_not_given_is_refused(data, name, option):
     settings = TrainSettings(**{name: 0.3})

@@ -84,7 +84,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
 
 
 def _plain_name(name: str) -> str:
-    return name.split(":")[0]
+    return name.split(":", maxsplit=1)[0]
 
 
 def verify_onnx(model: keras.Model, path: Path, tensors: NDArray[np.float32]) -> float:

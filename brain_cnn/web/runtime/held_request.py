@@ -1,15 +1,19 @@
-"""A socket and a reader for gunicorn's parser, of a request that is in memory already."""
+"""A connection, its socket and its reader, of a request that is in memory already."""
 
 from __future__ import annotations
 
 import errno
 import socket
 from collections import deque
+from collections.abc import Iterable
 
+from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn
 
 # For sending an answer as a whole, and for reading what the parser waits for against our count.
 PATIENCE_S = 60.0
+_LARGEST_READ = 1 << 20
 
 
 class PatientSocket(socket.socket):
@@ -43,6 +47,45 @@ class HeldUnreader(SocketUnreader):
         if self.ended:
             return b""
         try:
-            return super().chunk(size_hint)
+            return self.sock.recv(min(max(size_hint or 0, self.mxchunk), _LARGEST_READ))
         except TimeoutError:
             raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
+
+
+class PatientConn(TConn):
+    """gunicorn's connection, and what we count of it.
+
+    Attributes:
+        client_key: what stands for the client, "" where clients have no shares.
+        held_bytes: bytes of its request that the budget counts.
+        shared_bytes: those that the client's share counts.
+    """
+
+    sock: PatientSocket
+    client_key: str = ""
+    held_bytes: int = 0
+    shared_bytes: int = 0
+
+    def take_unread(self) -> bytes:
+        """Return what the client sent behind its last request, without waiting for answers."""
+        reader = self._reader()
+        return reader.take_buffered() if reader is not None else b""
+
+    def hand_over(self, pieces: Iterable[bytes], ends: bool) -> None:
+        """Give the parser a whole request.
+
+        Args:
+            pieces: its bytes.
+            ends: whether nothing that comes later may be read.
+        """
+        reader = self._reader()
+        if reader is None:
+            self.init()
+            assert isinstance(self.parser, RequestParser)
+            reader = self.parser.unreader = HeldUnreader(self.sock)
+        reader.held.extend(pieces)
+        reader.ended = ends
+
+    def _reader(self) -> HeldUnreader | None:
+        reader = self.parser.unreader if isinstance(self.parser, RequestParser) else None
+        return reader if isinstance(reader, HeldUnreader) else None

@@ -174,7 +174,7 @@ def install_queue(app: Flask, queue: EngineQueue, budget: ByteBudget) -> None:
 
 @contextmanager
 def engine_slot() -> Iterator[None]:
-    """Hold a slot of the engine: `with engine_slot(): ...`, or `@engine_slot()` on a view.
+    """Hold a slot of the engine, in a `with` statement or as a decorator of a view.
 
     Nested use in one request takes no second slot.
 

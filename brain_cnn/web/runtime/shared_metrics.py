@@ -24,7 +24,7 @@ def set_up() -> None:
     old = os.environ.get(VARIABLE, "")
     if Path(old).name.startswith(f"{_PREFIX}{os.getpid()}-") and Path(old).is_dir():
         return  # the configuration is read again, by SIGHUP
-    place = Path("/dev/shm")
+    place = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     if not os.access(place, os.W_OK):
         place = Path(tempfile.gettempdir())
     for folder in place.glob(f"{_PREFIX}*"):

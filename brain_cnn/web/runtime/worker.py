@@ -23,9 +23,10 @@ import socket
 import time
 from concurrent.futures import Future
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from flask import Flask
+from gunicorn.workers.gthread import ThreadWorker
 
 from brain_cnn.web.runtime.early_answers import (
     CONTINUE,
@@ -34,7 +35,7 @@ from brain_cnn.web.runtime.early_answers import (
     TOO_SLOW,
     early_answer,
 )
-from brain_cnn.web.runtime.held_request import HeldUnreader, PatientSocket
+from brain_cnn.web.runtime.held_request import PatientConn, PatientSocket
 from brain_cnn.web.runtime.lingering import Lingering
 from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
@@ -59,19 +60,24 @@ class PatientWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.max_keepalived: int = min(self.cfg.worker_connections - self.cfg.threads, MOST_KEPT)
         # The newest is last.
-        self._arriving: dict[Any, Arrival] = {}
+        self._arriving: dict[PatientConn, Arrival] = {}
         self._lingering = Lingering(self._close)
         self._next_look = 0.0
         self._is_stopping = False
 
     @property
+    def _app(self) -> Flask:
+        return cast(Flask, self.wsgi)
+
+    @property
     def _budget(self) -> ByteBudget:
-        return self.wsgi.extensions[BUDGET]
+        budget: ByteBudget = self._app.extensions[BUDGET]
+        return budget
 
     @cached_property
     def _shares(self) -> Shares:
         # Whatever the share, the largest upload that is allowed can be sent.
-        largest = self.wsgi.config["MAX_CONTENT_LENGTH"] + MAX_HEAD
+        largest = self._app.config["MAX_CONTENT_LENGTH"] + MAX_HEAD
         return Shares(int(MOST_ARRIVING * SHARE), max(largest, int(self._budget.most * SHARE)))
 
     def accept(self, listener: socket.socket) -> None:
@@ -93,10 +99,9 @@ class PatientWorker(ThreadWorker):
             raise
         self.nr_conns += 1
         sock = PatientSocket(fileno=plain.detach())
-        conn = TConn(self.cfg, sock, address, listener.getsockname())
+        conn = PatientConn(self.cfg, sock, address, listener.getsockname())
         conn.data_ready = True
-        conn.held_bytes = conn.shared_bytes = 0
-        behind_proxy = self.wsgi.extensions["brain_cnn.settings"].proxies > 0
+        behind_proxy = self._app.extensions["brain_cnn.settings"].proxies > 0
         conn.client_key = "" if behind_proxy else client_key(address)
         self.enqueue_req(conn)
         return True
@@ -107,9 +112,9 @@ class PatientWorker(ThreadWorker):
             super().enqueue_req(conn)
             return
         # Of a client that sends requests without waiting for answers, a part may be here.
-        first = conn.parser.unreader.take_buffered() if conn.initialized else b""
+        first = conn.take_unread()
         conn.sock.setblocking(False)
-        config = self.wsgi.config
+        config = self._app.config
         arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first)
         if self._collect(conn, arrival):
             return
@@ -121,12 +126,12 @@ class PatientWorker(ThreadWorker):
             conn.sock, selectors.EVENT_READ, partial(self._on_arriving, conn, arrival)
         )
 
-    def _on_arriving(self, conn: Any, arrival: Arrival, _: Any) -> None:
+    def _on_arriving(self, conn: PatientConn, arrival: Arrival, _: Any) -> None:
         # It may have been refused, for room, by another event of the same turn.
         if self._arriving.get(conn) is arrival and self._collect(conn, arrival):
             self._forget(conn)
 
-    def _collect(self, conn: Any, arrival: Arrival) -> bool:
+    def _collect(self, conn: PatientConn, arrival: Arrival) -> bool:
         """Read what is there; True if the connection needs no more watching."""
         turn = 0
         while arrival.part is not Part.WHOLE:
@@ -151,7 +156,7 @@ class PatientWorker(ThreadWorker):
         self._hand_over(conn, arrival)
         return True
 
-    def _count(self, conn: Any, arrival: Arrival) -> None:
+    def _count(self, conn: PatientConn, arrival: Arrival) -> None:
         """Book the bytes that were kept; what does not fit is given up, the newest first."""
         more = arrival.size - conn.held_bytes
         if more <= 0:  # less, if it grew too large and was thrown away
@@ -174,7 +179,7 @@ class PatientWorker(ThreadWorker):
             return
         conn.held_bytes = arrival.size
 
-    def _newest_upload(self, conn: Any, arrival: Arrival) -> Any:
+    def _newest_upload(self, conn: PatientConn, arrival: Arrival) -> PatientConn:
         """Return the unfinished upload that began last; `conn` itself where there is none."""
         if arrival.has_body and conn not in self._arriving:  # it has just come
             return conn
@@ -185,24 +190,20 @@ class PatientWorker(ThreadWorker):
         )
         return next(uploads, conn)
 
-    def _give_up(self, conn: Any, arrival: Arrival) -> None:
+    def _give_up(self, conn: PatientConn, arrival: Arrival) -> None:
         """Keep nothing of a request for which there is no room; the application refuses it."""
         arrival.give_up_body()
         arrival.part = Part.WHOLE
         conn.sock.refused = True
         self._give_back(conn)
 
-    def _hand_over(self, conn: Any, arrival: Arrival) -> None:
+    def _hand_over(self, conn: PatientConn, arrival: Arrival) -> None:
         """Give a whole request to a thread."""
         self._leave_share(conn)
         if not arrival.has_head and conn.sock.refused:  # nothing that a view could answer
             self._refuse(conn, MEMORY_FULL)
             return
-        if not conn.initialized:
-            conn.init()
-            conn.parser.unreader = HeldUnreader(conn.sock)
-        conn.parser.unreader.held.extend(arrival.pieces())
-        conn.parser.unreader.ended = arrival.discards
+        conn.hand_over(arrival.pieces(), ends=arrival.discards)
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: Future) -> None:
@@ -246,34 +247,34 @@ class PatientWorker(ThreadWorker):
                 pass
             listener.close()
 
-    def _refuse(self, conn: Any, code: str) -> None:
+    def _refuse(self, conn: PatientConn, code: str) -> None:
         """Answer a request that is not whole, and end its connection."""
         self._forget(conn)
         _send_what_fits(conn.sock, early_answer(code))
-        metrics_of(self.wsgi).refusals.labels(code).inc()
+        metrics_of(self._app).refusals.labels(code).inc()
         self._give_back(conn)
         if self._lingering.is_full:
             self._close(conn)
         else:
             self._lingering.add(conn, self.poller)
 
-    def _forget(self, conn: Any) -> None:
+    def _forget(self, conn: PatientConn) -> None:
         """Stop watching a connection."""
         if self._arriving.pop(conn, None) is not None:
             self._shares.leave(conn.client_key)
             self.poller.unregister(conn.sock)
 
-    def _close(self, conn: Any) -> None:
+    def _close(self, conn: PatientConn) -> None:
         self._give_back(conn)
         self.nr_conns -= 1
         conn.close()
 
-    def _give_back(self, conn: Any) -> None:
+    def _give_back(self, conn: PatientConn) -> None:
         self._leave_share(conn)
         self._budget.give_back(conn.held_bytes)
         conn.held_bytes = 0
 
-    def _leave_share(self, conn: Any) -> None:
+    def _leave_share(self, conn: PatientConn) -> None:
         """Take the bytes off the client's unfinished ones."""
         self._shares.give_back(conn.client_key, conn.shared_bytes)
         conn.shared_bytes = 0
