@@ -105,7 +105,8 @@ def _between_cells(count: int, start: float, side: float, cells: int) -> NDArray
     np.maximum(shares, 0.0, out=shares)
     shares[: max(math.ceil(start - 0.5), 0)] = 0.0
     shares[max(math.floor(start + side - 0.5) + 1, 0) :] = 0.0
-    return shares
+    result: NDArray[np.float32] = shares
+    return result
 
 
 def prepare(pixels: NDArray[np.uint8], size: int = INPUT_SIZE) -> PreparedSlice:
@@ -239,7 +240,7 @@ class _Source:
             source = self._float(level)
         # cv2 puts pixel centres at integers: output i takes source (i + 0.5) * step + start - 0.5.
         across, down = left + 0.5 * scale - 0.5, top + 0.5 * scale - 0.5
-        return cv2.warpAffine(
+        result: NDArray[np.float32] = cv2.warpAffine(
             source,
             np.array([[scale, 0.0, across], [0.0, scale, down]]),
             (size, size),
@@ -247,6 +248,7 @@ class _Source:
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=0.0,
         )
+        return result
 
     def _float(self, level: int) -> NDArray[np.float32]:
         if level not in self._floats:
@@ -265,7 +267,8 @@ def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if height % 2 or width % 2:
         pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     new = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-    return cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
+    result: NDArray[np.uint8] = cv2.resize(pixels, new, interpolation=cv2.INTER_AREA)
+    return result
 
 
 def _stretch(square: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,9 +17,10 @@ from brain_cnn.batch.rows import Row, row_of, slice_rows
 from brain_cnn.batch.walk import Item, Opener
 from brain_cnn.cores import cores
 from brain_cnn.errors import ScanError
-from brain_cnn.inference.classifier import Classifier, check_modality
+from brain_cnn.inference.classifier import Classifier
 from brain_cnn.inference.diagnosis import Diagnosis
 from brain_cnn.scan import Scan, Slice, read_scan
+from brain_cnn.scan.modality import check_modality
 
 _AHEAD_FILES = 96
 _AHEAD_BYTES = 64 * 1024 * 1024

@@ -107,7 +107,8 @@ def plain(image: NDArray[np.uint8], size: int) -> Image:
 
 
 def _warp(source: Image, matrix: NDArray[np.float64], size: int) -> Image:
-    return cv2.warpAffine(source, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    result: Image = cv2.warpAffine(source, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    return result
 
 
 def _random_affine(
@@ -142,7 +143,8 @@ def _bending(size: int, rng: np.random.Generator) -> tuple[Image, Image]:
 
 
 def _bend(image: Image, field: tuple[Image, Image]) -> Image:
-    return cv2.remap(image, field[0], field[1], cv2.INTER_LINEAR)
+    result: Image = cv2.remap(image, field[0], field[1], cv2.INTER_LINEAR)
+    return result
 
 
 def _random_convolution(image: Image, rng: np.random.Generator) -> Image:
@@ -158,7 +160,8 @@ def _random_convolution(image: Image, rng: np.random.Generator) -> Image:
     filtered = filtered * image[head].std() + image[head].mean()
     share = rng.uniform(0.2, 1.0)
     # Air stays black in every weighting.
-    return np.clip(inside * (share * filtered + (1 - share) * image), 0.0, 1.0)
+    result: Image = np.clip(inside * (share * filtered + (1 - share) * image), 0.0, 1.0)
+    return result
 
 
 def _change_local_contrast(image: Image, rng: np.random.Generator) -> Image:
@@ -169,7 +172,8 @@ def _change_local_contrast(image: Image, rng: np.random.Generator) -> Image:
     weight = cv2.GaussianBlur(inside, (0, 0), sigma) + 1e-3
     level = cv2.GaussianBlur(image * inside, (0, 0), sigma) / weight
     gain = np.exp(rng.uniform(-1.2, 1.1))
-    return np.clip(inside * (level + gain * (image - level)), 0.0, 1.0).astype(np.float32)
+    result: Image = np.clip(inside * (level + gain * (image - level)), 0.0, 1.0).astype(np.float32)
+    return result
 
 
 def _change_greys(image: Image, rng: np.random.Generator, settings: AugmentSettings) -> Image:
@@ -202,7 +206,8 @@ def _change_greys(image: Image, rng: np.random.Generator, settings: AugmentSetti
         image = _jpeg(image, int(rng.integers(15, 90)))
     # `prepare` has set the brightest values to 1; a file whose bright spot is not the head
     # comes out darker or more clipped than that.
-    return np.clip(image * np.exp(rng.uniform(-0.25, 0.2)), 0.0, 1.0).astype(np.float32)
+    result: Image = np.clip(image * np.exp(rng.uniform(-0.25, 0.2)), 0.0, 1.0).astype(np.float32)
+    return result
 
 
 def _random_curve(image: Image, rng: np.random.Generator) -> Image:
@@ -215,15 +220,18 @@ def _random_curve(image: Image, rng: np.random.Generator) -> Image:
     share = rng.uniform(0.2, 1.0)
     table = share * table + (1 - share) * np.linspace(0, 1, 256)
     index = np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
-    return table.astype(np.float32)[index]
+    result: Image = table.astype(np.float32)[index]
+    return result
 
 
 def _lose_resolution(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
+        found: Image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
+        return found
     small = max(8, int(image.shape[0] / rng.uniform(1.3, 3.0)))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    result: Image = cv2.resize(shrunk, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return result
 
 
 def _jpeg(image: Image, quality: int) -> Image:
@@ -231,4 +239,5 @@ def _jpeg(image: Image, quality: int) -> Image:
     ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     assert ok and decoded is not None
-    return decoded.astype(np.float32) / 255.0
+    result: Image = decoded.astype(np.float32) / 255.0
+    return result

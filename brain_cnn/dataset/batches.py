@@ -83,7 +83,8 @@ def crop_mask(
     step = side / size
     matrix = np.array([[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(mask, matrix, (size, size), flags=flags)
+    result: NDArray[np.uint8] = cv2.warpAffine(mask, matrix, (size, size), flags=flags)
+    return result
 
 
 def draw_epoch(

@@ -95,12 +95,14 @@ def _outline(bright: Image) -> tuple[Image, tuple[int, int, int, int]] | None:
 def disc(radius: int) -> Image:
     """Return a disc for morphology, uint8 (2 r + 1, 2 r + 1)."""
     width = 2 * max(radius, 0) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    result: Image = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    return result
 
 
 def grow(mask: Mask, radius: int) -> Mask:
     """Return the mask with `radius` more pixels around it."""
-    return cv2.dilate(mask.astype(np.uint8), disc(radius)).astype(bool)
+    result: Mask = cv2.dilate(mask.astype(np.uint8), disc(radius)).astype(bool)
+    return result
 
 
 def centre_of(mask: Mask) -> tuple[float, float]:
@@ -178,7 +180,8 @@ def _spread(difference: Floats, ring: Mask) -> Floats:
     coarse = 0.1 * cv2.GaussianBlur(small, (0, 0), 1.25)
     coarse += 0.01 * cv2.GaussianBlur(small, (0, 0), 3.5)
     total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    return total[..., 0] / np.maximum(total[..., 1], 1e-6)
+    result: Floats = total[..., 0] / np.maximum(total[..., 1], 1e-6)
+    return result
 
 
 def mirror_matrix(image: Image, head: Head, tumour: Mask) -> NDArray[np.float64] | None:

@@ -52,7 +52,8 @@ def lay_cavity(image: Image, mask: Image | None, rng: np.random.Generator) -> Im
     # Fluid is darker than brain in these weightings, and never brightens what was dark.
     filled = np.minimum(level + grain, image.astype(np.float32) + 4.0)
     mixed = image + edge * (filled - image)
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    result: Image = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    return result
 
 
 def _draw(head: Head, room: Mask, rng: np.random.Generator) -> Mask | None:

@@ -289,5 +289,6 @@ def _elsewhere(head: Head, tumour: Mask, rng: np.random.Generator) -> Mask | Non
         turn[:, 2] += (columns[chosen] - column, rows[chosen] - row)
         moved = cv2.warpAffine(tumour.astype(np.float32), turn, tumour.shape[::-1]) > 0.5
         if moved.sum() >= 8 and not (moved & grow(tumour, 5)).any():
-            return moved
+            result: Mask | None = moved
+            return result
     return None

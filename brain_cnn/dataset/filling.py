@@ -92,4 +92,7 @@ def _best_place(
     if misfit[best] > 0.8 * contrast(source, head.brain) + 12.0:
         return None
     move = np.array([[1.0, 0.0, -float(right[best, 0])], [0.0, 1.0, -float(down[best, 0])]])
-    return cv2.warpAffine(source, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    result: Floats | None = cv2.warpAffine(
+        source, move, (side, side), borderMode=cv2.BORDER_REPLICATE
+    )
+    return result

@@ -87,7 +87,8 @@ class MarkScore:
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values, the conflicts in the same level."""
         found = asdict(self)
-        return found | found.pop("conflicts")
+        result: dict[str, Any] = found | found.pop("conflicts")
+        return result
 
     @property
     def text(self) -> str:

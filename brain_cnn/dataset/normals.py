@@ -141,7 +141,8 @@ def _square_pixels(section: NDArray[np.uint8], *, down: float, right: float) -> 
     shape = round(section.shape[1] * right / step), round(section.shape[0] * down / step)
     if shape == section.shape[::-1]:
         return section
-    return cv2.resize(section, shape, interpolation=cv2.INTER_LINEAR)
+    result: NDArray[np.uint8] = cv2.resize(section, shape, interpolation=cv2.INTER_LINEAR)
+    return result
 
 
 def _volume(name: str, weighting: str, data: bytes) -> NormalVolume:

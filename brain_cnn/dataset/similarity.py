@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -114,7 +115,7 @@ def canonical_view(pixels: NDArray[np.uint8]) -> bytes:
     )
 
 
-def _turn(pictures: NDArray, number: int) -> NDArray:
+def _turn(pictures: NDArray[Any], number: int) -> NDArray[Any]:
     """Return view `number` (0..7) of pictures (..., H, W): 4..7 are mirrored."""
     flipped = pictures[..., ::-1] if number >= 4 else pictures
     return np.rot90(flipped, number % 4, axes=(-2, -1))
@@ -130,13 +131,19 @@ def _local_contrast(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     flat = (values / (spread + floor)).ravel()
     flat -= flat.mean()
     length = float(np.linalg.norm(flat))
-    return (flat / length if length > 1e-6 else np.zeros_like(flat)).astype(np.float32)
+    result: NDArray[np.float32] = (flat / length if length > 1e-6 else np.zeros_like(flat)).astype(
+        np.float32
+    )
+    return result
 
 
 def _fine_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     shrinking = min(pixels.shape) >= _FINE
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (_FINE, _FINE), interpolation=how).astype(np.uint8)
+    result: NDArray[np.uint8] = cv2.resize(pixels, (_FINE, _FINE), interpolation=how).astype(
+        np.uint8
+    )
+    return result
 
 
 def _edge_agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

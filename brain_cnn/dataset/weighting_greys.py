@@ -62,7 +62,8 @@ def repaint(
     inside = base + level_head * (for_bright * bright + for_dark * dark)
     edge = cv2.GaussianBlur(grow(tumour, 1).astype(np.float32), (0, 0), 0.8)
     patch = level_head + edge * (np.clip(inside, 3.0, _BRIGHTEST + 10) - level_head)
-    return patch.astype(np.float32)
+    result: Floats = patch.astype(np.float32)
+    return result
 
 
 def lay_oedema(
@@ -91,4 +92,5 @@ def lay_oedema(
         rng.uniform(0.7, 0.92) if weighting in ("t1", "t1c") else rng.uniform(1.25, 1.8)
     )
     painted = image + share * rng.uniform(0.6, 1.0) * (min(grey, _BRIGHTEST) - image)
-    return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+    result: Image = np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+    return result

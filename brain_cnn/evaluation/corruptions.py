@@ -57,14 +57,16 @@ def _noise(pixels: Pixels, level: int) -> Pixels:
 
 
 def _blur(pixels: Pixels, level: int) -> Pixels:
-    return cv2.GaussianBlur(pixels, (0, 0), _BLUR_WIDTHS[level] * max(pixels.shape))
+    result: Pixels = cv2.GaussianBlur(pixels, (0, 0), _BLUR_WIDTHS[level] * max(pixels.shape))
+    return result
 
 
 def _jpeg(pixels: Pixels, level: int) -> Pixels:
     ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITIES[level]])
     decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     assert ok and decoded is not None
-    return decoded
+    result: Pixels = decoded
+    return result
 
 
 def _contrast(pixels: Pixels, level: int) -> Pixels:
@@ -77,7 +79,8 @@ def _rotation(pixels: Pixels, level: int) -> Pixels:
     height, width = pixels.shape
     angle = _ANGLES[level] * (1 if level % 2 else -1)
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    return cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    result: Pixels = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return result
 
 
 def _resolution(pixels: Pixels, level: int) -> Pixels:
@@ -85,11 +88,13 @@ def _resolution(pixels: Pixels, level: int) -> Pixels:
     scale = min(1.0, _SIDES[level] / max(height, width))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     shrunk = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
+    result: Pixels = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
+    return result
 
 
 def _to_pixels(values: NDArray[np.floating]) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    result: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return result
 
 
 _KINDS: dict[str, Callable[[Pixels, int], Pixels]] = {

@@ -147,7 +147,8 @@ def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return ranks (N,) of the flattened values, equal ones sharing their mean rank."""
     _, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse.ravel()]
+    result: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse.ravel()]
+    return result
 
 
 def randomise_weights(model: Any, seed: int = 0) -> None:

@@ -102,7 +102,10 @@ def score_audit(
             values: NDArray[np.float32], mean: NDArray[np.float32] = mean,
             scale: NDArray[np.float32] = scale,
         ) -> NDArray[np.float64]:  # fmt: skip
-            return np.clip((values - mean) / scale, -6.0, 6.0).astype(np.float64)
+            result: NDArray[np.float64] = np.clip((values - mean) / scale, -6.0, 6.0).astype(
+                np.float64
+            )
+            return result
 
         likeness = learn_outliers(scaled(descriptors[inside]), scaled(made), seed)
         outlier[outside] = likeness(scaled(descriptors[outside]))

@@ -161,7 +161,8 @@ class _Ranking:
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """Return part / whole, NaN where `whole` is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    result: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return result
 
 
 def _nan_mean(values: Floats) -> Floats:

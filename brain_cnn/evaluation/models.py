@@ -70,7 +70,8 @@ class Predictions:
 
     def called(self) -> NDArray[np.int64]:
         """Return int64 (N,): the likeliest class of each slice."""
-        return self.probabilities.argmax(axis=1)
+        result: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return result
 
     def part(self, members: NDArray[Any]) -> Predictions:
         """Return the predictions of some of the slices (positions, or bool (N,))."""

@@ -129,7 +129,8 @@ def _combine(features: NDArray[Any], gradient: NDArray[Any]) -> NDArray[np.float
     peak = heat.max()
     if not peak > 0.0:
         return np.zeros(heat.shape, dtype=np.float32)
-    return (heat / peak).astype(np.float32)
+    result: NDArray[np.float32] = (heat / peak).astype(np.float32)
+    return result
 
 
 @contextmanager

@@ -197,7 +197,8 @@ def _pull_push(values: NDArray[np.float32], known: NDArray[np.float32]) -> NDArr
     weight = np.minimum(4.0 * share, 1.0)
     coarse = _pull_push(pulled / np.maximum(share, 1e-6) * weight, weight)
     pushed = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    return values + (1.0 - known) * cv2.GaussianBlur(pushed, (0, 0), 1.0)
+    result: NDArray[np.float32] = values + (1.0 - known) * cv2.GaussianBlur(pushed, (0, 0), 1.0)
+    return result
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -222,7 +223,10 @@ def _missing_grain(
         return np.zeros_like(new)
     rng = np.random.default_rng(0)
     noise = cv2.GaussianBlur(rng.standard_normal(new.shape, dtype=np.float32), (0, 0), 0.6)
-    return noise * (min(math.sqrt(wanted), 12.0) / max(float(noise.std()), 1e-6))
+    result: NDArray[np.float32] = noise * (
+        min(math.sqrt(wanted), 12.0) / max(float(noise.std()), 1e-6)
+    )
+    return result
 
 
 def _grain(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:

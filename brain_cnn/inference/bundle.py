@@ -201,7 +201,8 @@ def _read_info(path: Path) -> dict[str, Any]:
     missing = sorted(expected - info.keys()) if isinstance(info, dict) else sorted(expected)
     if missing:
         raise BundleError("bundle-damaged", f"bundle.json lacks {', '.join(missing)}.", _RESTORE)
-    return info
+    result: dict[str, Any] = info
+    return result
 
 
 def _check_versions(info: dict[str, Any]) -> None:

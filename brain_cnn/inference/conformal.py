@@ -88,7 +88,8 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return float64 (N, 4) probabilities of logits (N, 4), computed in float64."""
     values = np.asarray(logits, dtype=np.float64)
     powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

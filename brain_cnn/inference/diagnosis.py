@@ -69,7 +69,8 @@ def class_heat(class_maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     heat = np.maximum(class_maps, 0.0).astype(np.float32)
     peak = heat.max(axis=(0, 1))
-    return np.divide(heat, peak, out=np.zeros_like(heat), where=peak > 0)
+    result: NDArray[np.float32] = np.divide(heat, peak, out=np.zeros_like(heat), where=peak > 0)
+    return result
 
 
 def slice_heatmap(class_map: NDArray[np.floating], prepared: PreparedSlice) -> NDArray[np.float32]:

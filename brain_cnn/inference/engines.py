@@ -160,7 +160,7 @@ class KerasEngine:
             size = bundle.input_size
             spec = tf.TensorSpec((None, size, size, 1), tf.float32)
 
-            @tf.function(input_signature=[spec])
+            @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
             def forward(batch: Any) -> Any:
                 return model(batch, training=False)
 

@@ -56,7 +56,8 @@ class Appearance:
         """Return the log odds (N,) of being an outlier."""
         points = scaled.astype(self.hidden.dtype)
         inner = np.maximum(points @ self.hidden[:-1] + self.hidden[-1], 0.0)
-        return inner @ self.output[:-1] + self.output[-1]
+        result: Floats = inner @ self.output[:-1] + self.output[-1]
+        return result
 
     def excess(self, values: Floats) -> Floats:
         """Return the excess (N, 3) of the values (N, 3) of `CHECKS`."""
@@ -92,4 +93,5 @@ def residual(points: Floats, axes: Floats) -> Floats:
     # Pythagoras: the axes are read once.
     inside = points @ axes
     outside = np.vecdot(points, points) - np.vecdot(inside, inside)
-    return np.sqrt(np.maximum(outside, 0.0))
+    result: Floats = np.sqrt(np.maximum(outside, 0.0))
+    return result

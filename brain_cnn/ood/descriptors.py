@@ -33,7 +33,8 @@ def _ring_matrix() -> NDArray[np.float32]:
     places = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
     radius = np.hypot(places[:, None], places[None]).ravel()
     inside = np.floor(radius * 10).astype(int)[None] == np.arange(_RINGS)[:, None]
-    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+    result: NDArray[np.float32] = (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def _rim() -> NDArray[np.int64]:
@@ -115,4 +116,5 @@ def _edges(small: NDArray[np.float32]) -> NDArray[np.float64]:
     bins += _PLACES
     counts = np.bincount(bins.ravel(), strength.ravel(), _CELLS * _CELLS * _ANGLES)
     edges = counts.reshape(-1, _ANGLES) @ _FOLD
-    return edges / (edges.sum() + 1e-3)
+    result: NDArray[np.float64] = edges / (edges.sum() + 1e-3)
+    return result

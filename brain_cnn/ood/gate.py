@@ -161,7 +161,8 @@ def spreads(tensors: NDArray[np.floating]) -> NDArray[np.floating]:
     pixels = tensors.reshape(len(tensors), -1)
     middle = pixels.mean(axis=1)
     variance = np.vecdot(pixels, pixels) / pixels.shape[1] - middle * middle  # faster than `std`
-    return np.sqrt(np.maximum(variance, 0.0))
+    result: NDArray[np.floating] = np.sqrt(np.maximum(variance, 0.0))
+    return result
 
 
 def check_contrast(spread: float) -> Check | None:

@@ -40,11 +40,15 @@ class FeatureGate:
     def distances(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N, 4): the Mahalanobis distance to each class centre."""
         moved = features.astype(np.float64) @ self.whiten  # (N, D)
-        return np.sqrt(((moved[:, None, :] - self._whitened_centres) ** 2).sum(axis=2))
+        result: NDArray[np.float64] = np.sqrt(
+            ((moved[:, None, :] - self._whitened_centres) ** 2).sum(axis=2)
+        )
+        return result
 
     def distance(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return float64 (N,): the smallest Mahalanobis distance to a class centre."""
-        return self.distances(features).min(axis=1)
+        result: NDArray[np.float64] = self.distances(features).min(axis=1)
+        return result
 
 
 def fit_feature_gate(

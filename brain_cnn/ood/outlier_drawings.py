@@ -17,14 +17,16 @@ SIDE = 160
 
 def to_grey(values: NDArray[np.floating]) -> Picture:
     """Return values 0..1 as uint8."""
-    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
+    result: Picture = (np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return result
 
 
 def noise(rng: Random, shape: tuple[int, int], cells: float) -> NDArray[np.float64]:
     """Return smooth noise in 0..1 with about `cells` bumps along a side."""
     small = rng.random((max(2, round(cells)), max(2, round(cells))), dtype=np.float32)
     large = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(large, 0, 1)
+    result: NDArray[np.float64] = np.clip(large, 0, 1)
+    return result
 
 
 def texture(rng: Random, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -44,7 +46,8 @@ def blob(rng: Random, least: float, most: float) -> NDArray[np.float64]:
     angle = float(rng.uniform(0, 180))
     cv2.ellipse(canvas, (int(place[0]), int(place[1])), (int(radii[0]), int(radii[1])),
                 angle, 0, 360, 1.0, cv2.FILLED)  # fmt: skip
-    return cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 4))
+    result: NDArray[np.float64] = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 4))
+    return result
 
 
 def band(rng: Random, width: float) -> NDArray[np.float64]:
@@ -54,13 +57,15 @@ def band(rng: Random, width: float) -> NDArray[np.float64]:
     half = width * SIDE / 2 * (1 + 0.35 * _wave(rng, 1.0))
     columns = np.arange(SIDE)[None]
     inside = np.abs(columns - middle[rows, None]) < half[rows, None]
-    return cv2.GaussianBlur(inside.astype(float), (0, 0), 1.0)
+    result: NDArray[np.float64] = cv2.GaussianBlur(inside.astype(float), (0, 0), 1.0)
+    return result
 
 
 def _wave(rng: Random, size: float) -> NDArray[np.float64]:
     line = rng.normal(0, size, int(rng.integers(3, 6)))
     smooth = cv2.resize(line[:, None], (1, SIDE), interpolation=cv2.INTER_CUBIC)[:, 0]
-    return smooth - smooth.mean()
+    result: NDArray[np.float64] = smooth - smooth.mean()
+    return result
 
 
 def turned(picture: NDArray[np.floating], rng: Random) -> Picture:

@@ -71,7 +71,10 @@ def vary(picture: Picture, rng: Random) -> Picture:
 def _head(heads: Sequence[Picture], rng: Random) -> NDArray[np.float64]:
     """Return one head, (S, S) in 0..1."""
     picture = heads[int(rng.integers(len(heads)))]
-    return cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / 255.0
+    result: NDArray[np.float64] = (
+        cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / 255.0
+    )
+    return result
 
 
 # --- heads, spoiled -------------------------------------------------------------------------

@@ -36,7 +36,8 @@ def blend(pixels: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[n
     colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     opacity = (MAX_OPACITY * np.sqrt(heat))[..., None]
     mixed = pixels[..., None] * (1 - opacity) + colours[..., ::-1] * opacity
-    return np.rint(mixed).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
+    return result
 
 
 def view_size(height: int, width: int, longest: int = VIEW_SIDE) -> tuple[int, int]:

@@ -167,7 +167,7 @@ def _open_sequences(dataset: Dataset, tags: Sequence[Any], reads: _Reads) -> Non
             implicit = raw.is_implicit_VR or raw.VR == _IMPLICIT_IN_UN
             content = _Counted(raw.value, reads)
             charset = dataset.original_character_set
-            sequence = read_sequence(
+            sequence: Any = read_sequence(
                 content, implicit, raw.is_little_endian, len(raw.value), charset
             )
             dataset[tag] = DataElement(tag, "SQ", sequence)
@@ -182,4 +182,5 @@ def _is_sequence(dataset: Dataset, tag: Any) -> bool:
     element = dataset.get_item(tag)
     if element.VR not in (None, _IMPLICIT_IN_UN):
         return bool(element.VR == "SQ")
-    return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+    result: bool = dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+    return result

@@ -8,6 +8,7 @@ pylibjpeg-openjpeg (JPEG 2000, HTJ2K). None of them is GPL; see NOTICE.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def check_syntax(syntax: str) -> None:
 
 def read_frames(
     dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadline
-) -> Iterator[NDArray]:
+) -> Iterator[NDArray[Any]]:
     """Yield the stored values of each frame: (H, W), or (H, W, 3) RGB.
 
     Args:

@@ -7,6 +7,7 @@ back, z to the head, in millimetres.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,8 +89,8 @@ def geometry_of(
 
 
 def upright(
-    pixels: NDArray, geometry: Geometry, spacing: tuple[float, float] | None
-) -> tuple[NDArray, Geometry, tuple[float, float] | None]:
+    pixels: NDArray[Any], geometry: Geometry, spacing: tuple[float, float] | None
+) -> tuple[NDArray[Any], Geometry, tuple[float, float] | None]:
     """Turn and mirror a slice into the display of its plane.
 
     Args:

@@ -222,4 +222,5 @@ def _spread(image: Image.Image) -> NDArray[np.uint8]:
     """Return how far apart the colours of each pixel of an RGB image are, uint8 (H, W)."""
     red, green, blue = np.moveaxis(np.asarray(image), 2, 0)
     highest = np.maximum(np.maximum(red, green), blue)
-    return highest - np.minimum(np.minimum(red, green), blue)
+    result: NDArray[np.uint8] = highest - np.minimum(np.minimum(red, green), blue)
+    return result

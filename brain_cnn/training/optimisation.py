@@ -101,7 +101,8 @@ def learning_rate(settings: TrainSettings, progress: float) -> float:
     if progress < settings.warmup_epochs:
         return settings.learning_rate * progress / settings.warmup_epochs
     done = (progress - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-6)
-    return settings.learning_rate * max(0.5 * (1 + np.cos(np.pi * min(done, 1.0))), 0.003)
+    result: float = settings.learning_rate * max(0.5 * (1 + np.cos(np.pi * min(done, 1.0))), 0.003)
+    return result
 
 
 class AveragedWeights:

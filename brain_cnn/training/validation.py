@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset.augment import plain
 from brain_cnn.inference.calibration import softmax
-from brain_cnn.inference.engines import EngineOutput
+from brain_cnn.inference.output import EngineOutput
 from brain_cnn.inference.predictor import Predictor, keras_network
 from brain_cnn.training.distribution import devices_in_use
 

@@ -103,13 +103,14 @@ def _limit_rate(app: Flask, rate: str) -> None:
             # `reset_at` is rounded up to a whole second, and never later than a whole window.
             left = math.ceil(current.reset_at - time.time())
             seconds = min(max(1, left), current.limit.get_expiry())
-        return answer_http_error(
+        result: ResponseReturnValue = answer_http_error(
             TooManyRequests(
                 f"Too many requests from your address: the limit is {rate}. "
                 f"Please try again in {seconds} s.",
                 retry_after=seconds,
             )
         )
+        return result
 
 
 def _take_bytes(budget: ByteBudget) -> None:

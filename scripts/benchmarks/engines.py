@@ -104,7 +104,8 @@ def _size(package: str) -> int:
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    result: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return result
 
 
 def _ncnn(folder: Path, threads: int) -> Run:
@@ -137,7 +138,9 @@ def _tensorflow(folder: Path, threads: int) -> Run:
     model = keras.saving.load_model(folder / "brain_cnn.keras", compile=False)
     size = model.input_shape[1]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 1), tf.float32)])
+    spec = tf.TensorSpec((None, size, size, 1), tf.float32)
+
+    @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
     def forward(batch: Any) -> Any:
         return model(batch, training=False)
 
@@ -181,7 +184,8 @@ def _openvino(folder: Path, threads: int) -> Run:
 
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         request.infer([batch])
-        return request.get_tensor("logits").data.copy()
+        result: NDArray[np.float32] = request.get_tensor("logits").data.copy()
+        return result
 
     return run
 

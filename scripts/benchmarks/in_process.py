@@ -75,7 +75,8 @@ class _Side:
         print(name, count, file=self._process.stdin, flush=True)
         for line in self._process.stdout:  # libraries may chat on the same stream
             if line.startswith("TIMES "):
-                return json.loads(line.removeprefix("TIMES "))
+                result: list[dict[str, float]] = json.loads(line.removeprefix("TIMES "))
+                return result
         raise RuntimeError("a side of the benchmark stopped")
 
     def stop(self) -> None:

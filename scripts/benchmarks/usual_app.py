@@ -56,7 +56,8 @@ class UsualClassifier:
         weights = tf.reduce_mean(gradient, axis=(0, 1, 2))
         heat = tf.maximum(features[0] @ weights[:, None], 0)[..., 0]
         peak = tf.reduce_max(heat)
-        return (heat / peak if peak > 0 else heat).numpy()
+        result: NDArray[np.float32] = (heat / peak if peak > 0 else heat).numpy()
+        return result
 
 
 def draw(data: bytes, heat: NDArray[np.float32]) -> bytes:

@@ -30,7 +30,8 @@ def paint(tissues: Tissues, layers: list[Layer], greys: Greys, rng: np.random.Ge
             share = cv2.GaussianBlur(share, (0, 0), layer.softness)
         own = greys.mean[layer.paint] + greys.spread[layer.paint] * texture
         picture = picture + (own - picture) * share
-    return picture.astype(np.float32)
+    result: Floats = picture.astype(np.float32)
+    return result
 
 
 def acquire(

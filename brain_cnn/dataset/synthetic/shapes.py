@@ -16,7 +16,8 @@ def smooth_noise(rng: np.random.Generator, side: int, scale: float) -> Floats:
     """Return float32 (side, side) of unit variance at the knots, `scale` pixels apart."""
     knots = max(2, int(side / scale) + 2)
     coarse = rng.standard_normal((knots, knots)).astype(np.float32)
-    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    result: Floats = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    return result
 
 
 def blob(
@@ -50,18 +51,21 @@ def blob(
         outline += size * np.cos(harmonic * angles + rng.uniform(0, 2 * np.pi))
     reach = (radius * np.maximum(outline, 0.35)).astype(np.float32)
     table = reach[np.minimum((turn * (256 / (2 * np.pi))).astype(np.int32), 256)]
-    return length / table
+    result: Floats = length / table
+    return result
 
 
 def depth_of(inside: Mask) -> Floats:
     """Return float32: distance in pixels of every inner pixel from what is outside."""
-    return cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    result: Floats = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    return result
 
 
 def grown(mask: Mask, radius: int) -> Mask:
     """Return the mask with everything within `radius` pixels."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
+    result: Mask = cv2.dilate(mask.astype(np.uint8), kernel) > 0
+    return result
 
 
 def travel_time(cost: Floats, start: Place, reach: float, *, step: int = 4) -> Floats:
@@ -85,4 +89,5 @@ def travel_time(cost: Floats, start: Place, reach: float, *, step: int = 4) -> F
     for turn in range(int(1.5 * reach / step) + 4):
         kernel = square if turn % 3 == 2 else cross
         times = np.minimum(times, cv2.erode(times, kernel) + small)
-    return cv2.resize(times, (side, side), interpolation=cv2.INTER_LINEAR)
+    result: Floats = cv2.resize(times, (side, side), interpolation=cv2.INTER_LINEAR)
+    return result

@@ -62,7 +62,9 @@ def export_onnx(model: keras.Model, path: Path) -> None:
 
     # A plain function with named results: exporting the model itself would call them
     # Identity:0, Identity_1:0 ...
-    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 1), tf.float32, "image")])
+    spec = tf.TensorSpec((None, size, size, 1), tf.float32, "image")
+
+    @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
     def graph(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(image, training=False)
         return {name: tf.identity(outputs[name], name=name) for name in OUTPUTS}

@@ -33,7 +33,8 @@ def measured() -> dict[str, Any]:
     """Return the bundle's `metrics.json`; empty where it is missing or no JSON object."""
     if EXTENSION not in current_app.extensions:
         current_app.extensions[EXTENSION] = _read(classifier().bundle)
-    return current_app.extensions[EXTENSION]
+    result: dict[str, Any] = current_app.extensions[EXTENSION]
+    return result
 
 
 def _read(bundle: Bundle) -> dict[str, Any]:

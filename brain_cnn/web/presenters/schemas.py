@@ -136,7 +136,7 @@ class OtherSeries(BaseModel):
     detail: str = _about("the same in a sentence", default=None)
 
 
-class Result(Said):
+class Result(Said):  # type: ignore[misc]  # made from the table of fields
     """The answer for one file: its most telling slice, each slice, and its study."""
 
     slice_index: Place = _about("which slice the fields above are about, from 0")

@@ -158,4 +158,5 @@ def multipart(parts: Iterable[Part], boundary: str) -> bytes:
 
 def _bytes(heat: np.ndarray) -> bytes:
     """Return float (n, h, w, 4) in 0..1 as uint8 in 0..255."""
-    return np.rint(np.clip(heat, 0.0, 1.0) * 255).astype(np.uint8).tobytes()
+    result: bytes = np.rint(np.clip(heat, 0.0, 1.0) * 255).astype(np.uint8).tobytes()
+    return result
