@@ -9,6 +9,7 @@ from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.inference.engines import check_engine
 from brain_cnn.web.runtime import shared_metrics
 from brain_cnn.web.runtime.logs import WithoutAddress, gunicorn_logging
+from brain_cnn.web.runtime.memory import give_memory_back
 from brain_cnn.web.settings import Settings
 
 try:
@@ -53,6 +54,9 @@ if settings.log_format == "json":
 
 # Numbers of all workers, in memory; before any worker imports prometheus_client.
 shared_metrics.set_up()
+
+# Of this process, and so of its workers, however it was started.
+give_memory_back()
 
 # A thousand slow clients are a thousand open files.
 with contextlib.suppress(ValueError, OSError):

@@ -4,6 +4,10 @@ A message is one or two sentences for a reader who did not write the program. It
 holds a file name, a patient tag or a path of the server.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class BrainCnnError(Exception):
     """Base of the errors below.
@@ -19,6 +23,10 @@ class BrainCnnError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive `pickle`, with all attributes: errors come back from other processes."""
+        return type(self), (self.code, self.message, self.hint), self.__dict__
 
 
 class ScanError(BrainCnnError):

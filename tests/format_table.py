@@ -190,7 +190,7 @@ WRITTEN: list[tuple[str, str, Callable[[], bytes]]] = [
     *((("DICOM", s.name, lambda s=s, o=o: recompressed(dicom(), s, o))) for s, o in ENCODERS),
     ("ZIP", "four DICOM files of a series", series),
     ("ZIP", "two pictures and a licence",
-     lambda: zipped(a=image(GRAY, "PNG"), b=image(GRAY, "PNG"), LICENSE=b"free")),
+     lambda: zipped(a=image(GRAY, "PNG"), b=image(GRAY // 2, "PNG"), LICENSE=b"free")),
     ("ZIP", "in a ZIP", lambda: zipped(inner=zipped(a=image(GRAY, "PNG")))),
     ("ZIP", "no image in it", lambda: zipped(a=b"words")),
     ("other", "PDF", lambda: b"%PDF-1.7"),

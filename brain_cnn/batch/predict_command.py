@@ -21,6 +21,7 @@ least one file could not be read or is no MRI, 2 wrong use, 3 the model cannot b
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -48,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the options, without the program's name; None takes those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal cannot show is shown with question marks, and read.
+            stream.reconfigure(errors="replace")
     parser = _parser()
     options = parser.parse_args(argv)
     if options.out:

@@ -125,7 +125,11 @@ def _members(path: str, name: str, size: int) -> Iterator[Item]:
     found = []
     for place, info in enumerate(infos):
         parts = [part for part in info.filename.replace("\\", "/").split("/") if part]
-        if info.is_dir() or not parts or any(_is_hidden(part) for part in parts):
+        if (
+            info.filename.endswith(("/", "\\"))
+            or not parts
+            or any(_is_hidden(part) for part in parts)
+        ):
             continue
         inner = _text("/".join(parts))
         seen[inner] = seen.get(inner, 0) + 1

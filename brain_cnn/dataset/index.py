@@ -15,6 +15,7 @@ from brain_cnn.dataset.unpack import UnpackLimits, is_hidden, open_zip, readable
 from brain_cnn.errors import DatasetError, ScanError
 from brain_cnn.labels import LABELS, label_from_folder
 from brain_cnn.scan.read import read_scan
+from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -48,6 +49,12 @@ class ImageRecord:
     official_split: str
 
 
+_HEAD = 4096  # bytes that tell the format of a file
+# What lies beside images; whatever is in it, nobody meant it as one.
+_NO_IMAGES = frozenset({".txt", ".db", ".csv", ".json", ".xml", ".ini", ".md", ".html"})
+_IMAGES = RASTER_FORMATS | {"DICOM", "JPEG2000"}
+
+
 def split_from_folder(name: str) -> str | None:
     """Return "train" or "test" for a folder called so (`Training`, `test`, ...), else None."""
     return _SPLIT_FOLDERS.get(name.lower())
@@ -60,10 +67,10 @@ def visible_folders(folder: Path) -> list[Path]:
 
 
 def find_root(folder: Path) -> Path:
-    """Return `folder`, or the one folder directly in it, that holds the data set.
+    """Return `folder`, or the one folder in it that holds the data set, two deep at most.
 
     Raises:
-        DatasetError: neither holds `Training`/`Testing` or class folders; what is there
+        DatasetError: none holds `Training`/`Testing` or class folders; what is there
             instead is named.
     """
 
@@ -77,12 +84,21 @@ def find_root(folder: Path) -> Path:
         return folder
     inner = visible_folders(folder)
     roots = [entry for entry in inner if holds_data(entry)]
+    if not roots:  # a ZIP in whose folder lies another folder of the same name
+        roots = [deep for entry in inner for deep in visible_folders(entry) if holds_data(deep)]
     if len(roots) == 1:
         return roots[0]
     if len(roots) > 1:
         names = ", ".join(entry.name for entry in roots)
         raise DatasetError(
             "several-data-sets", f"There are several data sets here: {names}.", "Name one of them."
+        )
+    packed = next((e.name for e in sorted(folder.iterdir()) if e.suffix.lower() == ".zip"), None)
+    if packed is not None and not inner:
+        raise DatasetError(
+            "zip-in-a-zip",
+            f"Instead of class folders there is another ZIP, {packed!r}.",
+            "Give that ZIP, or the folder that it unpacks to.",
         )
     names = ", ".join(repr(entry.name) for entry in inner[:8]) or "no folder at all"
     raise DatasetError("no-class-folders", f"No class folder was found, but {names}.", _LAYOUT_HINT)
@@ -226,6 +242,17 @@ def _is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not any(is_hidden(p) for p in path.parts)
 
 
+def _holds_image(file: Path) -> bool:
+    """Whether a file with another suffix (.jfif, .dcm, none) holds an image by its content."""
+    if is_hidden(file.name) or file.suffix.lower() in _NO_IMAGES:
+        return False
+    try:
+        with file.open("rb") as opened:
+            return sniff(opened.read(_HEAD)) in _IMAGES
+    except OSError:
+        return False
+
+
 def _key(name: str) -> tuple[str, str, str]:
     """Name a file by split, class and stem, independent of aliases and suffix."""
     path = PurePosixPath(name)
@@ -247,7 +274,7 @@ def _index_classes(
         for inner in visible_folders(folder):
             raise _unknown_folder(inner, root)
         for file in folder.iterdir():
-            if file.is_file() and _is_image(file.name):
+            if file.is_file() and (_is_image(file.name) or _holds_image(file)):
                 yield ImageRecord(file.relative_to(root).as_posix(), label, split)
 
 

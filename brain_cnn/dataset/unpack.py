@@ -92,7 +92,7 @@ def readable_members(archive: zipfile.ZipFile, limits: UnpackLimits) -> list[zip
         if total > limits.max_total_bytes:
             raise _bomb(f"it unpacks to more than {limits.max_total_bytes:,} bytes")
         _check_ratio(member.file_size, member.compress_size, repr(member.filename), limits)
-        if member.is_dir() or any(is_hidden(part) for part in parts):
+        if _is_folder(member) or any(is_hidden(part) for part in parts):
             continue
         name = "/".join(parts)
         if name in chosen:
@@ -149,6 +149,10 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, allo
     return written
 
 
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.filename.endswith(("/", "\\"))  # some Windows programs write the second
+
+
 def _safe_parts(member: zipfile.ZipInfo) -> tuple[str, ...]:
     """Return the path of a member, part by part, if it stays inside any folder.
 
@@ -162,7 +166,7 @@ def _safe_parts(member: zipfile.ZipInfo) -> tuple[str, ...]:
         raise _unsafe(member, "has an absolute path")
     if ".." in parts:
         raise _unsafe(member, "climbs out of its folder")
-    if "\0" in member.orig_filename or (not parts and not member.is_dir()):
+    if "\0" in member.orig_filename or (not parts and not _is_folder(member)):
         raise _unsafe(member, "has no usable name")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _unsafe(member, "is a link or a special file")

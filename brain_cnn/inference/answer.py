@@ -97,16 +97,12 @@ class Answer(NamedTuple):
         """Return the answer for the file at `place` of the upload, or why there is none."""
         if place in self.problems:
             return self.problems[place]
-        own = [one for one in self.series if place in one.series.sources]
+        own = [one for one in self.series if place in one.series.files]
         main = _main(own)
         if main is None:
             return self._first_error(own)
         answer, study = main
-        slices = [
-            diagnosis
-            for diagnosis, source in zip(study.slices, answer.series.sources, strict=True)
-            if source == place
-        ]
+        slices = [study.slices[index] for index in answer.series.slices_of(place)]
         if len(slices) == len(study.slices):
             telling = study.most_telling
         else:
@@ -117,9 +113,7 @@ class Answer(NamedTuple):
     def _first_error(self, series: Sequence[SeriesAnswer]) -> ScanError:
         """Return the error of the first file, of `series` and of the files that were not read."""
         errors = [
-            (min(one.series.sources), one.study)
-            for one in series
-            if isinstance(one.study, ScanError)
+            (min(one.series.files), one.study) for one in series if isinstance(one.study, ScanError)
         ]
         if len(series) == len(self.series):
             errors += self.problems.items()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from brain_cnn.inference.answer import Answer, SeriesAnswer
 from brain_cnn.inference.bundle import Bundle, load_bundle
 from brain_cnn.inference.diagnosis import Diagnosis, Prediction, class_heat
 from brain_cnn.inference.engines import Engine, hold_helpers, make_engine
+from brain_cnn.inference.inputs import Input, as_bytes, is_single
 from brain_cnn.inference.predictor import Batch, Predictor
 from brain_cnn.inference.study import StudyDiagnosis, judge_study
 from brain_cnn.labels import LABELS
@@ -54,23 +56,25 @@ class Classifier:
         self.limits = limits or ScanLimits()
         bundle.calibration.prediction_set(np.full(len(LABELS), 1 / len(LABELS)), coverage)
 
-    def classify(self, data: bytes, *, force: bool = False, plane: str = "axial") -> Diagnosis:
+    def classify(self, data: Input, *, force: bool = False, plane: str = "axial") -> Diagnosis:
         """Judge a file and return the diagnosis of its most telling slice.
 
         Args:
-            data: bytes of any supported file.
+            data: bytes of any supported file, its path, an open file, or the slice as an array
+                (uint8, (H, W) or (H, W, 3)).
             force: also judge a scan that its header calls something else than an MRI.
             plane: which slices are taken from a NIfTI volume.
 
         Raises:
             ScanError: the file cannot be read, or is no MRI.
+            TypeError: `data` is none of these.
             ValueError: an unknown plane.
         """
         return self.classify_study(data, force=force, plane=plane).most_telling
 
     def classify_study(
         self,
-        data: bytes | Sequence[bytes],
+        data: Input | Sequence[Input],
         *,
         force: bool = False,
         plane: str = "axial",
@@ -79,7 +83,7 @@ class Classifier:
         """Judge all slices of a file, or of the files of one series, and the study as a whole.
 
         Args:
-            data: bytes of any supported file, or of several files that belong together. Of
+            data: as in `classify`, or a sequence of those that belong together. Of
                 several series the one with the most slices is judged, and a note says so.
             force, plane: as in `classify`.
             progress: called after each batch of slices.
@@ -88,11 +92,12 @@ class Classifier:
             ScanError: nothing can be read, or it is no MRI.
             ValueError: an unknown plane, or no file.
         """
-        files = [data] if isinstance(data, (bytes, bytearray, memoryview)) else list(data)
+        # `is_single` tells a sequence from an input, which mypy cannot follow.
+        files: list[Any] = [data] if is_single(data) else list(data)  # type: ignore[arg-type]
         if not files:
             raise ValueError("no file was given")
         start = time.perf_counter()
-        series, problems = read_files([bytes(f) for f in files], limits=self.limits, plane=plane)
+        series, problems = read_files([as_bytes(f) for f in files], limits=self.limits, plane=plane)
         if not series:
             raise problems[0]
         scan = main_series(series).scan
@@ -171,7 +176,7 @@ class Classifier:
         positions = tuple(s.position_mm for s in scan.slices)
         return replace(study, facts=scan.facts, positions_mm=positions, forced=foreign)
 
-    def classify_many(self, files: Sequence[bytes]) -> list[Diagnosis | ScanError]:
+    def classify_many(self, files: Sequence[Input]) -> list[Diagnosis | ScanError]:
         """Judge several files; a bad one gives its `ScanError` in its place."""
         results: list[Diagnosis | ScanError] = []
         for data in files:

@@ -48,7 +48,8 @@ class NcnnEngine:
 
     Args:
         paths: its graph and its weights.
-        threads: threads of one `run`; None takes the cores that the process may use.
+        threads: threads of one `run`; None takes the cores that the process may use. In a
+            process that was forked from the one that loaded it there is one.
 
     Raises:
         BundleError: ncnn cannot load the files.
@@ -64,23 +65,34 @@ class NcnnEngine:
         import ncnn
 
         self._ncnn = ncnn
-        self._net = ncnn.Net()
-        options = self._net.opt
-        options.num_threads = threads or cores()
+        self._paths = paths
+        self._net = self._load(threads or cores())
+        self._process = os.getpid()
+
+    def _load(self, threads: int) -> Any:
+        net = self._ncnn.Net()
+        options = net.opt
+        options.num_threads = threads
         options.use_vulkan_compute = False
         # Half precision is its default where the processor has it: the answers would differ.
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         options.use_bf16_packed = options.use_bf16_storage = False
-        graph, weights = (str(path) for path in paths)
-        if self._net.load_param(graph) or self._net.load_model(weights):
+        graph, weights = (str(path) for path in self._paths)
+        if net.load_param(graph) or net.load_model(weights):
             raise BundleError(
                 "engine-failed",
                 "ncnn cannot load the bundle's network.",
                 "Restore the model folder, or export the model again.",
             )
+        return net
 
     def run(self, batch: NDArray[np.float32]) -> EngineOutput:
         """Run float32 (N, S, S, 1) in 0..1, N >= 1."""
+        if os.getpid() != self._process:
+            # After a fork the threads of OpenMP are gone, and waiting for them never ends. A
+            # network keeps the number of threads that it was loaded with.
+            self._net = self._load(1)
+            self._process = os.getpid()
         found = [self._run_one(np.ascontiguousarray(one[..., 0], np.float32)) for one in batch]
         return EngineOutput(*(np.stack(parts) for parts in zip(*found, strict=True)))
 

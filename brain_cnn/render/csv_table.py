@@ -76,7 +76,7 @@ def _rows(answers: Sequence[SeriesAnswer]) -> Iterator[dict[str, Any]]:
         study = answer.study
         if isinstance(study, ScanError):
             kind = answer.series.scan.format
-            for file in sorted(set(answer.series.sources)):
+            for file in sorted(answer.series.files):
                 yield {"file": file, "series": number, "format": kind, "error": _why(study)}
             continue
         of_study = cells(record("format"), study, study)

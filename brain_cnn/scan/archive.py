@@ -29,7 +29,7 @@ def members(data: bytes, limits: ScanLimits, deadline: Deadline) -> Iterator[byt
     Raises:
         ScanError: 413 too many or too large; 422 damaged or encrypted.
     """
-    _check_directory(data, limits)
+    data = _checked(data, limits)
     try:
         archive = zipfile.ZipFile(BytesIO(data))
         wanted = [info for info in archive.infolist() if _is_wanted(info)]
@@ -46,30 +46,42 @@ def members(data: bytes, limits: ScanLimits, deadline: Deadline) -> Iterator[byt
         raise _damaged() from error
 
 
-def _check_directory(data: bytes, limits: ScanLimits) -> None:
-    """Check the size of the directory before it is parsed: each entry costs memory."""
+def _checked(data: bytes, limits: ScanLimits) -> bytes:
+    """Check the size of the directory before it is parsed: each entry costs memory.
+
+    Returns:
+        The archive, its end in the plain form: Python's reader knows ZIP64 in one form only.
+    """
     place = data.rfind(_END, max(0, len(data) - _END_SIZE - 65535))
     if place < 0 or place + _END_SIZE > len(data):
         raise _damaged()
-    counted = [struct.unpack_from("<HI", data, place + 10)]
+    count, size, offset = struct.unpack_from("<HII", data, place + 10)
+    record = None
     if place >= _LOCATOR_SIZE and data[place - _LOCATOR_SIZE :][:4] == _LOCATOR:
-        # The reader takes the ZIP64 record where there is one, whatever the other one says.
-        counted = [_zip64_counts(data, place - _LOCATOR_SIZE)]
-    for count, size in counted:
-        if count > limits.max_members or size > limits.max_members * _ENTRY:
-            raise _too_many(limits)
-
-
-def _zip64_counts(data: bytes, locator: int) -> tuple[int, int]:
-    """Return the members and the bytes of the directory of the ZIP64 record (APPNOTE 4.3.14).
-
-    It lies right before its locator, where the reader looks for it, whatever the locator says.
-    """
-    record = locator - _RECORD_SIZE
-    if record < 0 or data[record : record + 4] != _RECORD:
+        record = _zip64_record(data, place - _LOCATOR_SIZE)
+        # What the record says counts, whichever fields of the other one point to it.
+        count, size, offset = struct.unpack_from("<QQQ", data, record + 32)
+    if count > limits.max_members or size > limits.max_members * _ENTRY:
+        raise _too_many(limits)
+    if record is None:
+        return data
+    if offset > record:
         raise _damaged()
-    count, size = struct.unpack_from("<QQ", data, record + 32)
-    return count, size
+    end = struct.pack("<4s4H2IH", _END, 0, 0, count, count, size, offset, 0)
+    return data[:record] + end
+
+
+def _zip64_record(data: bytes, locator: int) -> int:
+    """Return where the ZIP64 record begins (APPNOTE 4.3.14).
+
+    Where the locator says, or right before it: the first is wrong where something was put in
+    front of the archive, the second where the record holds more than it must.
+    """
+    said = struct.unpack_from("<Q", data, locator + 8)[0]
+    for place in (said, locator - _RECORD_SIZE):
+        if 0 <= place <= locator - _RECORD_SIZE and data[place : place + 4] == _RECORD:
+            return int(place)
+    raise _damaged()
 
 
 def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits) -> None:
@@ -102,7 +114,8 @@ def _check_members(infos: list[zipfile.ZipInfo], packed: int, limits: ScanLimits
 def _is_wanted(info: zipfile.ZipInfo) -> bool:
     parts = info.filename.replace("\\", "/").split("/")
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not info.is_dir() and not hidden and info.file_size > 0
+    # Windows programs end the name of a folder with a backslash.
+    return bool(parts[-1]) and not hidden and info.file_size > 0
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -33,6 +33,7 @@ class Codestream:
         components: samples a pixel, 1 for grey.
         tiles: independent parts of a JPEG 2000 image, 1 for the others.
         scans: passes over the picture of a JPEG, 1 for JPEG 2000.
+        bits: of one sample.
     """
 
     width: int
@@ -40,6 +41,7 @@ class Codestream:
     components: int
     tiles: int = 1
     scans: int = 1
+    bits: int = 8
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,7 +93,8 @@ def _jpeg2000(data: bytes, start: int) -> Codestream | None:
     if tile_left > left or tile_top > top:  # T.800 B.3 forbids it
         return None
     tiles = -(-(right - tile_left) // wide) * -(-(bottom - tile_top) // high)
-    return Codestream(right - left, bottom - top, components, tiles)
+    bits = (data[start + 42] & 0x7F) + 1 if len(data) > start + 42 else 8
+    return Codestream(right - left, bottom - top, components, tiles, bits=bits)
 
 
 def _jpeg(data: bytes) -> Codestream | None:
@@ -108,7 +111,8 @@ def _jpeg(data: bytes) -> Codestream | None:
             if not width or not height or not components:
                 return None
             # In entropy-coded data a 0xFF is followed by zero or a restart marker alone.
-            return Codestream(width, height, components, scans=data.count(_START_OF_SCAN, place))
+            scans = data.count(_START_OF_SCAN, place)
+            return Codestream(width, height, components, scans=scans, bits=data[place + 4])
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
             place += 2
             continue

@@ -14,17 +14,20 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from brain_cnn.errors import ScanError
+from brain_cnn.scan.deep import luminance
+from brain_cnn.scan.dicom_complete import complete
 from brain_cnn.scan.dicom_header import (
     facts_of,
     first_number,
     geometry_and_spacing,
-    in_group,
+    rescale_of,
     sop_class_name,
     text,
     window_of,
 )
 from brain_cnn.scan.dicom_parse import damaged_dicom, parse
 from brain_cnn.scan.dicom_pixels import check_size, check_syntax, read_frames
+from brain_cnn.scan.dicom_stack import repeats_of, stack_key
 from brain_cnn.scan.display import Frame, Reading, Rescale
 from brain_cnn.scan.palette import check_segments
 from brain_cnn.scan.raster import is_colour
@@ -50,8 +53,12 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
         dataset, syntax = parse(data, limits, deadline)
         _require_image(dataset)
         check_syntax(syntax)
+        complete(dataset)
         check_size(dataset, limits)
-        return _reading(dataset, _frames(dataset, syntax, limits, deadline))
+        with warnings.catch_warnings():
+            # Also where the program that calls us turns warnings into errors.
+            warnings.simplefilter("ignore")
+            return _reading(dataset, _frames(dataset, syntax, limits, deadline))
     except ScanError:
         raise
     except Exception as error:  # pydicom decodes values when they are asked for, anywhere
@@ -61,9 +68,6 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
 def _reading(dataset: Dataset, frames: list[Frame]) -> Reading:
     geometry = frames[0].geometry
     series = text(dataset, "SeriesInstanceUID")
-    if series and geometry is not None:
-        # A localiser holds three planes in one series: each is a stack of its own.
-        series += f" {np.round(geometry.normal, 1) + 0.0}"
     notes: tuple[str, ...] = ()
     if any(frame.inverted for frame in frames):
         notes = ("Stored with black and white exchanged (MONOCHROME1); shown the right way.",)
@@ -81,7 +85,7 @@ def series_of(data: bytes) -> str:
 
 def _require_image(dataset: Dataset) -> None:
     """Refuse DICOM files without a picture: reports, plans, structures, directories."""
-    if "PixelData" in dataset and "Rows" in dataset:
+    if "PixelData" in dataset:
         return
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         what = "Parametric Map of floating-point numbers"
@@ -108,13 +112,23 @@ def _with_class(value: str) -> Dataset:
 
 def _frames(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadline) -> list[Frame]:
     interpretation = text(dataset, "PhotometricInterpretation")
-    padding = first_number(dataset, "PixelPaddingValue")
+    padding = _padding_of(dataset)
     number = first_number(dataset, "InstanceNumber") or 0.0
+    location = first_number(dataset, "SliceLocation")
+    instance = text(dataset, "SOPInstanceUID")
+    key = stack_key(dataset)
+    used = int(first_number(dataset, "BitsStored") or 0)
+    own_facts = "PerFrameFunctionalGroupsSequence" in dataset
     frames = []
     for place, stored in enumerate(read_frames(dataset, syntax, limits, deadline)):
         geometry, spacing = geometry_and_spacing(dataset, place)
-        frame = _colour(stored) if stored.ndim == 3 else _palette_or_grey(dataset, stored, place)
+        frame = (
+            _colour(stored, used) if stored.ndim == 3 else _palette_or_grey(dataset, stored, place)
+        )
         frame.geometry, frame.spacing, frame.order = geometry, spacing, (number, place)
+        frame.key, frame.location, frame.repeats = key, location, repeats_of(dataset, place)
+        frame.identity = f"{instance} {place}" if instance else ""
+        frame.facts = facts_of(dataset, geometry, place) if own_facts else None
         if not frame.ready or stored.ndim == 2:
             frame.inverted = (
                 interpretation == "MONOCHROME1"
@@ -123,10 +137,20 @@ def _frames(dataset: Dataset, syntax: str, limits: ScanLimits, deadline: Deadlin
         if frame.ready and frame.inverted:
             frame.values = 255 - frame.values
         if padding is not None and not frame.ready:
-            values, rescale = _rescaled(dataset, np.array([[padding]]), place)
-            frame.padding = float((values if rescale is None else rescale.apply(values)).item())
+            values, rescale = _rescaled(dataset, np.array([padding]), place)
+            ends = (values if rescale is None else rescale.apply(values)).ravel()
+            frame.padding = float(ends.min()), float(ends.max())
         frames.append(frame)
     return frames
+
+
+def _padding_of(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the lowest and highest stored value of padding (PS3.3 C.7.5.1.1.2)."""
+    value = first_number(dataset, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = first_number(dataset, "PixelPaddingRangeLimit")
+    return (value, value) if limit is None else (min(value, limit), max(value, limit))
 
 
 def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
@@ -134,7 +158,7 @@ def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
         return _colour(_through_palette(dataset, stored))
     values, rescale = _rescaled(dataset, stored, place)
     frame = Frame(values, rescale=rescale, window=window_of(dataset, place))
-    if "VOILUTSequence" in dataset:
+    if "VOILUTSequence" in dataset and window_of(dataset, place, own=True) is None:
         looked_up = _voi_lut(dataset, frame.real())
         if looked_up is not None:
             return Frame(looked_up, ready=True)
@@ -143,19 +167,18 @@ def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
 
 def _rescaled(dataset: Dataset, stored: NDArray, place: int) -> tuple[NDArray, Rescale | None]:
     """Step 1 of `display`: through the Modality LUT, else slope and intercept of the frame."""
-    if "ModalityLUTSequence" in dataset:
+    scale = rescale_of(dataset, place, own=True)
+    if scale is None and "ModalityLUTSequence" in dataset:
         try:
             return np.asarray(apply_modality_lut(stored, dataset)).astype(np.float32), None
         except Exception:  # a broken table: the stored values still show the picture
             return stored.astype(np.float32), None
-    group = "PixelValueTransformationSequence"
-    slope = in_group(dataset, place, group, "RescaleSlope")
-    intercept = in_group(dataset, place, group, "RescaleIntercept")
+    scale = scale or rescale_of(dataset, place)
     # Native byte order, and small where it is small: a volume is held until it is windowed.
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    if slope is None or intercept is None or slope[0] == 0 or (slope[0], intercept[0]) == (1, 0):
+    if scale is None or scale[0] == 0 or scale == (1, 0):
         return native, None
-    return native, Rescale(np.float32(slope[0]), np.float32(intercept[0]))
+    return native, Rescale(np.float32(scale[0]), np.float32(scale[1]))
 
 
 def _voi_lut(dataset: Dataset, values: NDArray) -> NDArray[np.uint8] | None:
@@ -196,10 +219,19 @@ def _check_palette(dataset: Dataset) -> None:
         check_segments(table, bits, little_endian)
 
 
-def _colour(rgb: NDArray) -> Frame:
-    """Return the luminance of (H, W, 3) RGB, display-ready."""
+def _colour(rgb: NDArray, bits: int = 0) -> Frame:
+    """Return the luminance of (H, W, 3) RGB, display-ready.
+
+    Args:
+        bits: how many of a sample are in use, all if 0. Where even these are not, the picture
+            is windowed as a grey one is.
+    """
     if rgb.dtype != np.uint8:
-        bits = rgb.dtype.itemsize * 8
-        rgb = (rgb.astype(np.float64) * (255.0 / (2.0**bits - 1))).astype(np.uint8)
+        bits = bits or rgb.dtype.itemsize * 8
+        if float(rgb.max()) < 2.0 ** (bits - 2):
+            values, colour = luminance(rgb)
+            return Frame(values, colour=colour)
+        rgb = rgb.astype(np.float64) * (255.0 / (2.0**bits - 1))
+        rgb = np.clip(rgb, 0, 255).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(rgb), "RGB")
     return Frame(np.asarray(image.convert("L")), ready=True, colour=is_colour(image))

@@ -23,6 +23,7 @@ from brain_cnn.scan.types import ScanFacts
 _CLASS_WORDS = (("MR Image", "MR"), ("CT Image", "CT"), ("Ultrasound", "US"), ("X-Ray", "RG"))
 
 _FLAIR_TI_MS = 1500.0
+_SCALING = "PixelValueTransformationSequence"
 
 
 def first_numbers(dataset: Dataset, keyword: str) -> list[float] | None:
@@ -86,23 +87,33 @@ def groups_of(dataset: Dataset, frame: int) -> Iterator[Dataset]:
         ("PerFrameFunctionalGroupsSequence", frame),
         ("SharedFunctionalGroupsSequence", 0),
     ):
-        group = _item(dataset, keyword, place)
+        group = item_of(dataset, keyword, place)
         if group is not None:
             yield group
     yield dataset
 
 
-def in_group(dataset: Dataset, frame: int, sequence: str, keyword: str) -> list[float] | None:
-    """Return numbers of a frame, from its functional group `sequence` or from the top."""
+def in_group(
+    dataset: Dataset, frame: int, sequence: str, keyword: str, top: str | None = None
+) -> list[float] | None:
+    """Return numbers of a frame, from its functional group `sequence` or from the top.
+
+    Args:
+        top: what the element is called at the top; None: as in the group, "": only groups count.
+    """
     for group in groups_of(dataset, frame):
-        holder = dataset if group is dataset else _item(group, sequence, 0)
+        if group is dataset:
+            name = keyword if top is None else top
+            return first_numbers(dataset, name) if name else None
+        holder = item_of(group, sequence, 0)
         values = None if holder is None else first_numbers(holder, keyword)
         if values is not None:
             return values
     return None
 
 
-def _item(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
+def item_of(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
+    """Return one item of a sequence, None if it is not there or cannot be read."""
     try:
         sequence = dataset.get(keyword)
         if sequence is None or place >= len(sequence):
@@ -112,10 +123,16 @@ def _item(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
         return None
 
 
-def window_of(dataset: Dataset, frame: int) -> Window | None:
-    """Return the first VOI window of a frame, None if there is no valid one."""
+def window_of(dataset: Dataset, frame: int, own: bool = False) -> Window | None:
+    """Return the first VOI window of a frame, None if there is no valid one.
+
+    Args:
+        own: only the functional groups count, not what the top of the header gives to all.
+    """
     for group in groups_of(dataset, frame):
-        holder = group if group is dataset else _item(group, "FrameVOILUTSequence", 0)
+        if own and group is dataset:
+            break
+        holder = group if group is dataset else item_of(group, "FrameVOILUTSequence", 0)
         if holder is None:
             continue
         centre = first_number(holder, "WindowCenter")
@@ -142,14 +159,22 @@ def geometry_and_spacing(
     return geometry, (spacing[0], spacing[1])
 
 
-def facts_of(dataset: Dataset, geometry: Geometry | None) -> ScanFacts:
-    """Return the facts of a header that may be shown."""
-    thickness = in_group(dataset, 0, "PixelMeasuresSequence", "SliceThickness")
-    spacing = in_group(dataset, 0, "PixelMeasuresSequence", "PixelSpacing")
+def rescale_of(dataset: Dataset, frame: int, own: bool = False) -> tuple[float, float] | None:
+    """Return slope and intercept of a frame, None if one is missing; `own` as in `window_of`."""
+    top = "" if own else None
+    slope = in_group(dataset, frame, _SCALING, "RescaleSlope", top)
+    intercept = in_group(dataset, frame, _SCALING, "RescaleIntercept", top)
+    return None if slope is None or intercept is None else (slope[0], intercept[0])
+
+
+def facts_of(dataset: Dataset, geometry: Geometry | None, frame: int = 0) -> ScanFacts:
+    """Return the facts of a header that may be shown; where frames differ, those of `frame`."""
+    thickness = in_group(dataset, frame, "PixelMeasuresSequence", "SliceThickness")
+    spacing = in_group(dataset, frame, "PixelMeasuresSequence", "PixelSpacing")
     modality = modality_of(dataset)
     return ScanFacts(
         modality=modality,
-        weighting=weighting_of(dataset) if modality == "MR" else "",
+        weighting=weighting_of(dataset, frame) if modality == "MR" else "",
         plane=geometry.plane if geometry else "",
         oblique=bool(geometry and geometry.oblique),
         slice_thickness_mm=thickness[0] if thickness and 0 < thickness[0] < 1000 else None,
@@ -178,23 +203,32 @@ def sop_class_name(dataset: Dataset) -> str:
     return name if re.fullmatch(r"[A-Za-z][\w \-/()&,]{3,80}", name or "") else ""
 
 
-def weighting_of(dataset: Dataset) -> str:
+def weighting_of(dataset: Dataset, frame: int = 0) -> str:
     """Guess the weighting from the times of the sequence, or from the series' name.
 
     The name is only searched for the words below; it is never shown.
     """
     words = " ".join(text(dataset, k) for k in ("SeriesDescription", "ProtocolName"))
     contrast = text(dataset, "ContrastBolusAgent") not in ("", "NO", "NONE")
-    found = _weighting_by_times(dataset) or _weighting_by_words(words)
+    found = _weighting_by_times(dataset, frame) or _weighting_by_words(words)
     if found == "T1" and (contrast or re.search(r"(^|[^A-Z])(GD|GAD|POST|T1C|\+C)", words)):
         return "T1 contrast-enhanced"
     return found
 
 
-def _weighting_by_times(dataset: Dataset) -> str:
-    tr = first_number(dataset, "RepetitionTime")
-    te = first_number(dataset, "EchoTime")
-    ti = first_number(dataset, "InversionTime")
+# Functional group, element there, element of a plain file (PS3.3 C.8.13.5.2, .5, C.8.13.5.6).
+_TIMES = (
+    ("MRTimingAndRelatedParametersSequence", "RepetitionTime", "RepetitionTime"),
+    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
+    ("MRModifierSequence", "InversionTimes", "InversionTime"),
+)
+
+
+def _weighting_by_times(dataset: Dataset, frame: int) -> str:
+    tr, te, ti = (
+        (in_group(dataset, frame, sequence, inner, keyword) or [None])[0]
+        for sequence, inner, keyword in _TIMES
+    )
     if tr is None or te is None or "EP" in text(dataset, "ScanningSequence").split():
         return ""
     if ti is not None and ti > _FLAIR_TI_MS and tr > 4000:

@@ -129,7 +129,7 @@ def parse(data: bytes, limits: ScanLimits, deadline: Deadline) -> tuple[Dataset,
     return dataset, syntax
 
 
-def _check_items(data: bytes) -> None:
+def _check_items(data: bytes | bytearray) -> None:
     """Refuse a file with too many items before one is parsed."""
     items = max(data.count(tag) for tag in _ITEMS)
     if items > MAX_ITEMS:
@@ -150,7 +150,9 @@ def _inflated(data: bytes, start: int, limits: ScanLimits, reads: _Reads) -> Dat
     except zlib.error as error:
         raise ScanError("damaged-dicom", "The deflated DICOM file is damaged.") from error
     _check_items(unpacked)
-    dataset = read_dataset(_Counted(unpacked, reads), is_implicit_VR=False, is_little_endian=True)
+    dataset = read_dataset(
+        _Counted(bytes(unpacked), reads), is_implicit_VR=False, is_little_endian=True
+    )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian

@@ -28,6 +28,7 @@ _PERCENTILES = (0.5, 99.5)
 _SAMPLE = 2_000_000
 # Pixels that are shown at once: what that takes beside them is many times their size.
 _BLOCK = 1_000_000
+_SINGLE = 1e37  # float32 holds 3.4e38
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ class Window:
 
     def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Map values (H, W) to float32 0..1."""
-        scaled = (values.astype(np.float32) - self.low) / (self.high - self.low)
+        if max(abs(self.low), abs(self.high)) > _SINGLE:
+            # Beyond what float32 holds, where even the width may be beyond float64.
+            unit = max(abs(self.low), abs(self.high))
+            low, high = self.low / unit, self.high / unit
+            scaled = ((values / unit - low) / (high - low)).astype(np.float32)
+        else:
+            with np.errstate(over="ignore"):  # what becomes infinite is white or black
+                scaled = (values.astype(np.float32) - self.low) / (self.high - self.low)
         if self.sigmoid:
             return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (scaled - 0.5), -60, 60)))
         return np.clip(scaled, 0.0, 1.0)
@@ -74,9 +82,18 @@ class Rescale:
     slope: np.floating[Any]
     intercept: np.floating[Any]
 
-    def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Map stored values of any shape to real ones."""
-        return (values * self.slope + self.intercept).astype(np.float32)
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Map stored values of any shape to real ones, float32 where it holds them."""
+        return narrow(values * self.slope + self.intercept)
+
+
+def narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values as float32, or as they are where float32 cannot hold what is finite."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if values.dtype.itemsize > 4 and (np.isinf(single) & np.isfinite(values)).any():
+        return values
+    return single
 
 
 @dataclass
@@ -91,11 +108,19 @@ class Frame:
         colour: True if the slice had visible colour.
         window: the header's window; None if it gives none.
         inverted: True if small values are white (step 3).
-        padding: value that means "outside the picture", None if unknown.
+        padding: lowest and highest value that mean "outside the picture", None if unknown.
         geometry: position in the patient, None if unknown.
         spacing: (row, column) spacing in mm, None if unknown.
         order: sorts the frames if positions are missing.
         source: which of several uploaded files it came from.
+        key: what else the frames of a stack share, beside the series; for grouping only, it may
+            hold a UID and never leaves `brain_cnn.scan`.
+        identity: what a copy of this frame has in common with it; "" if the file has no UID.
+        location: Slice Location of the header in mm, None if unknown.
+        repeats: what tells pictures of the same place apart: echo, phase, and so on.
+        facts: facts of this frame where they may differ from those of its file, else None.
+        copies: how many copies of it were left out.
+        also: the other files of the upload that hold it.
     """
 
     values: NDArray[Any]
@@ -104,11 +129,30 @@ class Frame:
     colour: bool = False
     window: Window | None = None
     inverted: bool = False
-    padding: float | None = None
+    padding: tuple[float, float] | None = None
     geometry: Geometry | None = None
     spacing: tuple[float, float] | None = None
     order: tuple[float, ...] = field(default_factory=tuple)
     source: int = 0
+    key: str = ""
+    identity: str = ""
+    location: float | None = None
+    repeats: tuple[Any, ...] = ()
+    facts: ScanFacts | None = None
+    copies: int = 0
+    also: set[int] = field(default_factory=set)
+
+    @property
+    def place(self) -> float | None:
+        """Where it lies along its normal, or its Slice Location, in mm; None if unknown."""
+        known = None if self.geometry is None else self.geometry.position
+        return self.location if known is None else known
+
+    def is_padding(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which real values (any shape) mean "outside the picture"."""
+        if self.padding is None:
+            return np.zeros(values.shape, bool)
+        return np.asarray((values >= self.padding[0]) & (values <= self.padding[1]))
 
     def real(self, part: Any = ...) -> NDArray[Any]:
         """Return the values after step 1 of a part of the frame (any index of (H, W))."""
@@ -136,13 +180,17 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def render(frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
+def render(frames: Sequence[Frame], window: Window | None = None) -> list[NDArray[np.uint8]]:
     """Apply steps 2 and 3 to the frames of one series, with one window for all.
+
+    Args:
+        window: what `common_window` gave for these frames; None asks it.
 
     Returns:
         uint8 (H, W) for each frame, 0 = black.
     """
-    window = _common_window(frames)
+    if window is None:
+        window, _ = common_window(frames)
     pictures = []
     for frame in frames:
         if frame.ready:
@@ -163,7 +211,7 @@ def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
     values = frame.real(rows)
     outside = ~np.isfinite(values)
     if frame.padding is not None:
-        outside |= values == frame.padding
+        outside |= frame.is_padding(values)
     shares = window.apply(np.where(outside, window.low, values))
     if frame.inverted:
         shares = 1.0 - shares
@@ -171,37 +219,57 @@ def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
     return np.rint(shares * 255.0).astype(np.uint8)
 
 
-def _common_window(frames: Sequence[Frame]) -> Window:
-    """Return one window: the headers' own (the median where they differ), else percentiles."""
-    given = [frame.window for frame in frames if not frame.ready]
-    windows = [window for window in given if window is not None]
-    if windows and len(windows) == len(given):
-        low = float(np.median([w.low for w in windows]))
-        high = float(np.median([w.high for w in windows]))
-        return Window(low, high, all(w.sigmoid for w in windows))
-    return percentile_window([frame for frame in frames if not frame.ready])
+def common_window(frames: Sequence[Frame]) -> tuple[Window, bool]:
+    """Return one window: the headers' own (the median where they differ), else percentiles.
+
+    Returns:
+        The window, and whether that of the headers was passed over: it lies outside all
+        values, and nothing could be seen through it.
+    """
+    stored = [frame for frame in frames if not frame.ready]
+    windows = [frame.window for frame in stored if frame.window is not None]
+    if not windows or len(windows) < len(stored):
+        return percentile_window(stored), False
+    low = float(np.median([w.low for w in windows]))
+    high = float(np.median([w.high for w in windows]))
+    values = _sample(stored)
+    if values.size:
+        least, most = float(values.min()), float(values.max())
+        if least < most and (high <= least or low >= most):
+            return percentile_window(stored), True
+    return Window(low, high, all(w.sigmoid for w in windows)), False
 
 
-def percentile_window(frames: Sequence[Frame]) -> Window:
-    """Return the window between two percentiles of all frames, padding left out."""
+def _sample(frames: Sequence[Frame]) -> NDArray[Any]:
+    """Return finite values of all frames, padding left out: all of them, or enough."""
     share = sum(frame.values.size for frame in frames) // _SAMPLE + 1
     samples = []
     for frame in frames:
         # A stride that shares no factor with common widths, so that columns do not line up.
         flat = frame.values.reshape(-1)[:: 2 * share - 1]
-        values = (flat if frame.rescale is None else frame.rescale.apply(flat)).astype(np.float32)
+        values = narrow(flat) if frame.rescale is None else frame.rescale.apply(flat)
         known = np.isfinite(values)
         if frame.padding is not None:
-            known &= values != frame.padding
+            known &= ~frame.is_padding(values)
         samples.append(values[known])
-    values = np.concatenate(samples) if samples else np.zeros(0, np.float32)
+    return np.concatenate(samples) if samples else np.zeros(0, np.float32)
+
+
+def percentile_window(frames: Sequence[Frame]) -> Window:
+    """Return the window between two percentiles of all frames, padding left out."""
+    values = _sample(frames)
     if not values.size:
         return Window(0.0, 1.0)
+    unit = 1.0
+    if values.dtype != np.float32:
+        unit = float(np.abs(values).max())
+        values = values / unit  # so that no difference is beyond float64
     low, high = (float(v) for v in np.percentile(values, _PERCENTILES))
     if high <= low:  # nearly all pixels share one value: keep what little there is
         low, high = float(values.min()), float(values.max())
     # A constant picture becomes black.
-    return Window(low, high) if high > low else Window(low, low + 1.0)
+    high = high if high > low else low + 1.0
+    return Window(low * unit, high * unit)
 
 
 def window_to_uint8(values: NDArray) -> NDArray[np.uint8]:

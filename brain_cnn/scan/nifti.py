@@ -6,6 +6,7 @@ import logging
 import warnings
 import zlib
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,13 @@ _VIEWS: dict[str, tuple[int, int, int, tuple[int, ...], tuple, tuple]] = {
 }
 
 
+OBLIQUE_DEGREES = 10.0
+"""A volume that leans more than this from the axes of the body is called oblique."""
+
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; else mm
+_FLAT = 1e-4  # volume of the three directions below which they are no axes
+
+
 def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading:
     """Read one volume.
 
@@ -44,7 +52,9 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
             image = _open(data)
             shape = _check_shape(image.shape, limits)
             _check_length(image, len(data))
-            volume, spacing, rescale = _canonical(image, data, shape)
+            affine, placed = _affine(image.header)
+            lean = _lean(affine)
+            volume, spacing, rescale = _canonical(image, data, shape, affine)
             # Only now is it known which axis counts the slices.
             limits.check_slices(volume.shape[_VIEWS[plane][0]], volume.size)
     except ScanError:
@@ -59,19 +69,22 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
     volumes = int(np.prod(image.shape[3:])) if len(image.shape) > 3 else 1
     if volumes > 1:
         notes.append(f"The file holds {volumes} volumes; only the first was read.")
-    if not _is_placed(image):
+    if not placed:
         notes.append("The file does not say how it lies in space: left and right are a guess.")
+    if lean > OBLIQUE_DEGREES:
+        notes.append(f"The volume lies {lean:.0f} degrees off the axes: its slices are oblique.")
     frames = _slices(volume, spacing, rescale, plane)
     thickness = float(spacing[_VIEWS[plane][0]])
     facts = ScanFacts(
         plane=plane,
+        oblique=lean > OBLIQUE_DEGREES,
         slice_thickness_mm=thickness if 0 < thickness < 1000 else None,
         pixel_spacing_mm=frames[0].spacing,
     )
     return Reading(frames, "NIfTI", facts, notes=tuple(notes))
 
 
-def _unpacked(data: bytes, limits: ScanLimits) -> bytes:
+def _unpacked(data: bytes, limits: ScanLimits) -> bytes | bytearray:
     """Return the file without its gzip, within the limits."""
     if data[:2] != b"\x1f\x8b":
         return data
@@ -91,7 +104,7 @@ def _unpacked(data: bytes, limits: ScanLimits) -> bytes:
         ) from error
 
 
-def _open(data: bytes) -> Any:
+def _open(data: bytes | bytearray) -> Any:
     """Return the image, its voxels unread and its extensions passed over.
 
     A file may hold a header extension for every 16 of its bytes; nothing here looks at them.
@@ -113,9 +126,22 @@ def _open(data: bytes) -> Any:
             "Convert the pair to one .nii or .nii.gz file.",
         )
     # Without the bytes behind it, the header has no extensions.
-    header = kind.header_class.from_fileobj(BytesIO(data[: kind.header_class.sizeof_hdr]))
-    proxy = kind.ImageArrayProxy(BytesIO(data), header.copy())
-    return kind(proxy, header.get_best_affine(), header)
+    header = kind.header_class(bytes(data[: kind.header_class.sizeof_hdr]), check=False)
+    _mend(header)
+    header.check_fix()
+    proxy = kind.ImageArrayProxy(BytesIO(), header.copy())
+    # No image of nibabel's: it writes a place of its own into the header.
+    return SimpleNamespace(shape=header.get_data_shape(), dataobj=proxy, header=header)
+
+
+def _mend(header: Any) -> None:
+    """Put right what programs leave undone, and what has one meaning only."""
+    if header["vox_offset"] == 0:  # some writers leave it out: the voxels follow the header
+        header["vox_offset"] = header.single_vox_offset
+    if not np.isfinite(header["scl_slope"]):
+        header["scl_slope"] = 0  # which means: as stored
+    if not np.isfinite(header["scl_inter"]):
+        header["scl_inter"] = 0
 
 
 def _check_shape(shape: tuple[int, ...], limits: ScanLimits) -> tuple[int, ...]:
@@ -150,8 +176,38 @@ def _check_length(image: Any, length: int) -> None:
         )
 
 
+def _affine(header: Any) -> tuple[NDArray[np.float64], bool]:
+    """Return the matrix from voxels to right-anterior-superior mm, and whether it is stated.
+
+    The sform where it is one, else the qform, else the sizes of the voxels alone.
+    """
+    millimetres = _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
+    for code, get in (("sform_code", header.get_sform), ("qform_code", header.get_qform)):
+        if header[code] <= 0:
+            continue
+        try:
+            affine = np.asarray(get(), float)
+        except Exception:  # noqa: S112 - a quaternion that is none; the next statement counts
+            continue
+        affine[:3] *= millimetres
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        if not np.isfinite(affine).all() or not lengths.all():
+            continue
+        if abs(np.linalg.det(affine[:3, :3] / lengths)) > _FLAT:
+            return affine, True
+    zooms = [float(z) for z in header.get_zooms()[:3]]
+    sizes = [z if np.isfinite(z) and z > 0 else 1.0 for z in (*zooms, 1.0, 1.0)[:3]]
+    return np.diag([*(size * millimetres for size in sizes), 1.0]), False
+
+
+def _lean(affine: NDArray[np.float64]) -> float:
+    """Return by how many degrees the axis that leans most leans from the nearest of the body."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arccos(np.clip(np.abs(directions).max(axis=0), 0, 1)).max()))
+
+
 def _canonical(
-    image: Any, data: bytes, shape: tuple[int, ...]
+    image: Any, data: bytes | bytearray, shape: tuple[int, ...], affine: NDArray[np.float64]
 ) -> tuple[NDArray, NDArray[np.float64], Rescale | None]:
     """Return the first volume in right-anterior-superior order, as it is stored.
 
@@ -167,23 +223,11 @@ def _canonical(
     rescale = None
     if (stored.slope, stored.inter) != (1.0, 0.0):
         rescale = Rescale(np.float64(stored.slope), np.float64(stored.inter))
-    affine = np.asarray(image.affine, float)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        affine = np.diag([*_zooms(image), 1.0])
     # What `nibabel.as_closest_canonical` does, for any type of number.
     orientation = nibabel.io_orientation(affine)
     spacing = np.ones(3)
     spacing[orientation[:, 0].astype(int)] = voxel_sizes(affine)
     return np.asarray(nibabel.apply_orientation(volume, orientation)), spacing, rescale
-
-
-def _zooms(image: Any) -> list[float]:
-    zooms = [float(z) for z in image.header.get_zooms()[:3]]
-    return [z if np.isfinite(z) and z > 0 else 1.0 for z in (*zooms, 1.0, 1.0)[:3]]
-
-
-def _is_placed(image: Any) -> bool:
-    return bool(image.header["sform_code"] > 0 or image.header["qform_code"] > 0)
 
 
 def _slices(

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from brain_cnn.errors import ScanError
 from brain_cnn.scan.codestream import MAX_SCANNED_PIXELS, read_codestream
+from brain_cnn.scan.deep import is_deep_png, read_deep
 from brain_cnn.scan.display import Frame, Reading
 from brain_cnn.scan.types import Deadline, ScanLimits
 
@@ -34,6 +35,8 @@ _COLOUR_SPREAD = 6.0
 _TIFF_PHOTOMETRIC = 262
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
 _MAX_TIFF_TILES = 65_536
+_EXIF_ORIENTATION = 274
+_WORDS = {"JPEG2000": "JPEG 2000"}
 
 
 def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) -> Reading:
@@ -57,9 +60,16 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
             limits.check_pixels(*image.size)
             if kind == "JPEG":
                 check_scans(data)
+            if kind == "PNG" and is_deep_png(data):
+                frame = read_deep(data, kind, limits, _orientation(image))
+                return Reading([frame] if frame else [], kind)
             pages = _pages(image, kind, limits)
             if kind == "TIFF":
                 _check_tiles(image, limits)
+            if kind == "TIFF" and pages == 1:
+                deep = read_deep(data, kind, limits)
+                if deep is not None:
+                    return Reading([deep], kind)
             if kind == "TIFF" and pages > 1:
                 return _read_pages(image, pages, limits, deadline)
             if pages > 1:
@@ -80,12 +90,39 @@ def read_raster(data: bytes, kind: str, limits: ScanLimits, deadline: Deadline) 
             status=413,
         ) from error
     except Exception as error:  # a decoder fed with foreign bytes may raise anything at all
+        return read_other(data, kind, limits, error)
+    return Reading([frame], kind, notes=notes)
+
+
+def read_other(
+    data: bytes, kind: str, limits: ScanLimits, reason: Exception | None = None
+) -> Reading:
+    """Read a picture that Pillow does not read.
+
+    Raises:
+        ScanError: 413 too many pixels; 422 damaged, truncated or too small.
+    """
+    try:
+        frame = read_deep(data, kind, limits)
+    except ScanError:
+        raise
+    except Exception as error:  # as above
+        frame, reason = None, error
+    if frame is None:
         raise ScanError(
             "damaged-image",
-            f"The file begins as {kind} but cannot be decoded: it is truncated or damaged.",
+            f"The file begins as {_WORDS.get(kind, kind)} but cannot be decoded: "
+            "it is truncated or damaged.",
             "Export or download it again and check that another program opens it.",
-        ) from error
-    return Reading([frame], kind, notes=notes)
+        ) from reason
+    return Reading([frame], kind)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # unreadable EXIF says nothing about the pixels
+        return 1
 
 
 def _pages(image: Image.Image, kind: str, limits: ScanLimits) -> int:

@@ -6,23 +6,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from brain_cnn.errors import ScanError
 from brain_cnn.scan.archive import members
+from brain_cnn.scan.copies import Contents
 from brain_cnn.scan.display import Reading
+from brain_cnn.scan.grouping import by_stack
 from brain_cnn.scan.modality import main_order
-from brain_cnn.scan.raster import read_raster
+from brain_cnn.scan.raster import read_other, read_raster
 from brain_cnn.scan.sniff import RASTER_FORMATS, sniff
 from brain_cnn.scan.stacks import Series, assemble
 from brain_cnn.scan.types import PLANES, Deadline, Scan, ScanLimits
 
 _READS = "Upload a DICOM, NIfTI, PNG, JPEG, WebP, BMP, TIFF or GIF file, or a ZIP of them."
 
+_UNPACK = "Unpack it and upload its files, or a ZIP of them."
 # What we recognise and do not read, in words that say what to do instead.
 _NOT_READ: dict[str, tuple[str, str]] = {
     "PDF": ("a PDF document", _READS),
     "HEIC": ("a HEIC or AVIF photo", _READS),
+    "JPEG XL": ("a JPEG XL picture", "Save it as PNG or JPEG."),
+    "NRRD": ("a NRRD volume", "Convert it to NIfTI (.nii.gz), for example with 3D Slicer."),
+    "MHA": ("a MetaImage volume (MHA)", "Convert it to NIfTI (.nii.gz)."),
+    "7z": ("a 7z archive", _UNPACK),
+    "RAR": ("a RAR archive", _UNPACK),
+    "TAR": ("a tar archive", _UNPACK),
+    "tar.gz": ("a tar.gz archive", _UNPACK),
+    "gzip": ("a gzip file with no NIfTI volume in it", _UNPACK),
 }
 
 
@@ -55,16 +66,18 @@ def read_scan(
 def read_files(
     files: Sequence[bytes], *, limits: ScanLimits | None = None, plane: str = "axial"
 ) -> tuple[list[Series], dict[int, ScanError]]:
-    """Read files that belong together: those of one series become one scan.
+    """Read files that belong together: those of one stack become one scan.
+
+    What is in them twice is read once (`copies`); what a stack is says `grouping`.
 
     Args:
         files: the whole files, in the order of the upload.
         limits, plane: as in `read_scan`.
 
     Returns:
-        The series, in the order in which they appear, and for each file of which nothing
-        could be read its error. Every file is in exactly one of the two: where a part of a
-        file could be read, what is missing is a note of its series.
+        The stacks, in the order in which they appear, and for each file of which nothing
+        could be read its error. Every file is in exactly one of the two (`Series.files`):
+        where a part of a file could be read, what is missing is a note of its series.
 
     Raises:
         ValueError: an unknown plane.
@@ -75,31 +88,35 @@ def read_files(
     readings: list[Reading] = []
     problems: dict[int, ScanError] = {}
     held = 0
-    deadline = limits.deadline()  # one for all files: many slow ones are no better than one
+    # One deadline for all files: many slow ones are no better than one.
+    way = _Way(limits, limits.deadline(), plane, Contents())
     for place, data in enumerate(files):
         try:
-            found = _read_file(data, limits, deadline, plane, depth=0)
+            found = _read_once(data, way, depth=0, alone=len(files) == 1)
             # All files are held until their series are complete; one that is refused is not.
             pixels = sum(frame.values.size for reading in found for frame in reading.frames)
             _check_budget(held, pixels, limits)
         except ScanError as error:
             problems[place] = error
+            way.contents.drop()
             continue
         held += pixels
         for reading in found:
             for frame in reading.frames:
                 frame.source = place
             readings.append(reading)
+        way.contents.accept(place)
     series = []
     lost: list[tuple[set[int], ScanError]] = []
-    for together in _by_series(readings):
+    for together in by_stack(readings, way.deadline):
         try:
             series.append(assemble(together, limits))
         except ScanError as error:
-            lost.append(({frame.source for r in together for frame in r.frames}, error))
+            frames = [frame for reading in together for frame in reading.frames]
+            lost.append(({f.source for f in frames}.union(*(f.also for f in frames)), error))
     for sources, reason in lost:
         series = [_with_loss(one, sources, reason) for one in series]
-    read = {source for one in series for source in one.sources}
+    read = {source for one in series for source in one.files}
     for sources, reason in lost:
         for source in sources - read:
             problems.setdefault(source, reason)
@@ -125,7 +142,7 @@ def _check_budget(held: int, pixels: int, limits: ScanLimits) -> None:
 
 def _with_loss(series: Series, sources: set[int], error: ScanError) -> Series:
     """Say on a series that another one of its files was lost."""
-    if not sources & set(series.sources):
+    if not sources & series.files:
         return series
     note = f"Another series of this upload could not be read: {error.message}"
     notes = (*series.scan.notes, note)
@@ -151,18 +168,31 @@ def left_out_note(count: int) -> str:
     )
 
 
-def _by_series(readings: list[Reading]) -> list[list[Reading]]:
-    """Group readings, so that one series that is too large does not take the others along."""
-    groups: dict[str, list[Reading]] = {}
-    for place, reading in enumerate(readings):
-        groups.setdefault(reading.series or f"\n{place}", []).append(reading)
-    return list(groups.values())
+@dataclass(frozen=True)
+class _Way:
+    """How the files of one upload are read, and what was read of them."""
+
+    limits: ScanLimits
+    deadline: Deadline
+    plane: str
+    contents: Contents
 
 
-def _read_file(
-    data: bytes, limits: ScanLimits, deadline: Deadline, plane: str, depth: int
-) -> list[Reading]:
+def _read_once(data: bytes, way: _Way, depth: int, alone: bool = False) -> list[Reading]:
+    """Read a file unless its content was read before; `alone` there is nothing to compare."""
+    if alone:
+        return _read_file(data, way, depth)
+    key = way.contents.find(data)
+    if key is None:
+        return []
+    found = _read_file(data, way, depth)
+    way.contents.add(key, [frame for reading in found for frame in reading.frames])
+    return found
+
+
+def _read_file(data: bytes, way: _Way, depth: int) -> list[Reading]:
     """Read one file: one reading, or several from an archive."""
+    limits, deadline = way.limits, way.deadline
     if not data:
         raise ScanError("empty-file", "The file is empty.", _READS)
     if len(data) > limits.max_bytes:
@@ -175,6 +205,8 @@ def _read_file(
     kind = sniff(data)
     if kind in RASTER_FORMATS:
         return [read_raster(data, kind, limits, deadline)]
+    if kind == "JPEG2000":
+        return [read_other(data, kind, limits)]
     # Imported where they are needed: most uploads are pictures, and the start stays quick.
     if kind == "DICOM":
         from brain_cnn.scan.dicom import read_dicom
@@ -183,18 +215,17 @@ def _read_file(
     if kind == "NIfTI":
         from brain_cnn.scan.nifti import read_nifti
 
-        return [read_nifti(data, limits, plane)]
+        return [read_nifti(data, limits, way.plane)]
     if kind == "ZIP":
-        return _read_archive(data, limits, deadline, plane, depth)
+        return _read_archive(data, way, depth)
     if kind in _NOT_READ:
         what, advice = _NOT_READ[kind]
         raise ScanError("unsupported-format", f"This is {what}.", advice, status=415)
     raise ScanError("not-an-image", "This is not an image file.", _READS, status=415)
 
 
-def _read_archive(
-    data: bytes, limits: ScanLimits, deadline: Deadline, plane: str, depth: int
-) -> list[Reading]:
+def _read_archive(data: bytes, way: _Way, depth: int) -> list[Reading]:
+    limits = way.limits
     if depth >= limits.max_depth:
         raise ScanError(
             "nested-archive",
@@ -204,9 +235,9 @@ def _read_archive(
     readings: list[Reading] = []
     errors: list[ScanError] = []
     pixels = 0
-    for content in members(data, limits, deadline):
+    for content in members(data, limits, way.deadline):
         try:
-            found = _read_file(content, limits, deadline, plane, depth + 1)
+            found = _read_once(content, way, depth + 1)
         except ScanError as error:
             if error.code == "too-slow":
                 raise
@@ -215,7 +246,7 @@ def _read_archive(
         pixels += sum(frame.values.size for reading in found for frame in reading.frames)
         limits.check_slices(1, pixels)
         readings.extend(found)
-    if not readings:
+    if not readings and not way.contents.met:
         # One refusal that is not "no image at all" says more than the many that are.
         telling = [error for error in errors if error.code != "not-an-image"] or errors
         if telling:

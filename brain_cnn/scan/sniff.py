@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-import zlib
+
+from brain_cnn.scan.inflate import gunzip_head
 
 # First bytes -> name. Raster names are those of Pillow, so that its reader can be pinned.
 # DICOM comes first: its preamble may hold a TIFF header of the same picture (PS3.10 7.1).
@@ -19,7 +20,17 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00+", "TIFF"),
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"PK\x05\x06", "ZIP"),
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG2000"),
     (0, b"%PDF-", "PDF"),
+    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"NRRD000", "NRRD"),
+    (0, b"ObjectType", "MHA"),
+    (0, b"NDims", "MHA"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"Rar!\x1a\x07", "RAR"),
+    (257, b"ustar", "TAR"),
 )
 RASTER_FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"})
 
@@ -34,7 +45,8 @@ def sniff(data: bytes) -> str:
     """Return the format of `data`, or "" if it is unknown.
 
     Returns:
-        One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "PDF", "HEIC", "".
+        One of `RASTER_FORMATS`, or "DICOM", "NIfTI", "ZIP", "JPEG2000", the name of what is
+        known and not read ("PDF", "HEIC", "NRRD", ...), or "".
     """
     for offset, signature, name in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature:
@@ -43,8 +55,13 @@ def sniff(data: bytes) -> str:
         return "WEBP"
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif"):
         return "HEIC"
-    if _is_nifti(data) or (data[:2] == b"\x1f\x8b" and _is_nifti(_gunzip_head(data))):
+    if _is_nifti(data) or (
+        data[:2] == b"\x1f\x8b" and _is_nifti(gunzip_head(data[:_GZIP_PEEK], _NIFTI2_SIZE))
+    ):
         return "NIfTI"
+    if data[:2] == b"\x1f\x8b":
+        inner = gunzip_head(data[:_GZIP_PEEK], _NIFTI2_SIZE)
+        return "tar.gz" if inner[257:262] == b"ustar" else "gzip"
     if _is_bare_dicom(data):
         return "DICOM"
     if _is_bmp(data):
@@ -65,14 +82,6 @@ def _is_nifti(data: bytes) -> bool:
     if len(data) < 8 or data[4:8] not in (b"n+2\x00", b"ni2\x00"):
         return False
     return _NIFTI2_SIZE in (*struct.unpack("<i", data[:4]), *struct.unpack(">i", data[:4]))
-
-
-def _gunzip_head(data: bytes) -> bytes:
-    """Decompress at most a header's worth, so that a bomb costs nothing here."""
-    try:
-        return zlib.decompressobj(wbits=31).decompress(data[:_GZIP_PEEK], _NIFTI2_SIZE)
-    except zlib.error:
-        return b""
 
 
 def _is_bare_dicom(data: bytes) -> bool:

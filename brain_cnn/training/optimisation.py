@@ -53,7 +53,7 @@ def build_for_training(settings: TrainSettings, size: int) -> tuple[keras.Model,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     optimizer.build(network.trainable_variables)
-    compiled = keras.Model(network.inputs, {name: network.output[name] for name in losses})
+    compiled = keras.Model(network.input, {name: network.output[name] for name in losses})
     compiled.compile(
         optimizer,
         loss=losses,

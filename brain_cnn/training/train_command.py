@@ -59,12 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from brain_cnn.training import bundle_files, pipeline, results
+    from brain_cnn.training import bundle_files, data_check, pipeline, results
     from brain_cnn.training.optimisation import make_repeatable
 
     plans = _plans(args)
     _check_run_folder(args)
-    args.run_dir.mkdir(parents=True, exist_ok=True)
+    out = args.out or args.run_dir / "bundle"
+    data_check.check_disk(args.run_dir, args.run_dir if args.out is None else out)
     make_repeatable(args.seed)
     if args.distribute:
         from brain_cnn.training.distribution import distribute_training
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
     report = pipeline.report_data(data, args.run_dir)
     if args.smoke:
         data = pipeline.thin_out(data, _SMOKE_IMAGES, seed=args.seed)
-    out = args.out or args.run_dir / "bundle"
+    print(data_check.check_training_data(data, exports=not args.report_only), flush=True)
     versions = json.dumps(bundle_files.package_versions(), indent=2)
     (args.run_dir / "versions.json").write_text(versions)
     print(f"Run folder {args.run_dir}; bundle to {out}.")

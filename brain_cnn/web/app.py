@@ -15,6 +15,7 @@ from brain_cnn.render.words import percent
 from brain_cnn.resources import resource
 from brain_cnn.web.limits import set_limits
 from brain_cnn.web.problems import handle_errors
+from brain_cnn.web.runtime.library_warnings import log_library_warnings
 from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
 from brain_cnn.web.runtime.metrics import Metrics, install_metrics
 from brain_cnn.web.runtime.queue import ByteBudget, EngineQueue, install_queue
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     """
     settings = settings or Settings.from_env()
     set_up_logging(settings.log_format)
+    log_library_warnings()
     served = _served(settings, classifier)
     app = _flask_app(settings, served)
     metrics = Metrics()
@@ -58,7 +60,11 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     install_metrics(app, metrics)
     budget = ByteBudget(settings.max_held_bytes, metrics.held.set)
     queue = EngineQueue(
-        settings.slot_count, settings.queue_waiting, settings.queue_seconds, metrics.queue_changed
+        settings.slot_count,
+        settings.queue_waiting,
+        settings.queue_seconds,
+        metrics.queue_changed,
+        settings.slot_seconds,
     )
     install_queue(app, queue, budget)
     # In this order: what is refused is watched and carries the headers too.
@@ -97,6 +103,8 @@ def _flask_app(settings: Settings, served: ServedClassifier) -> PrivateApp:
     app = PrivateApp(
         "brain_cnn", template_folder=resource("templates"), static_folder=str(resource("static"))
     )
+    # No redirect: it would name the Host that the caller wrote.
+    app.url_map.merge_slashes = False
     app.debug = False  # whatever FLASK_DEBUG says: its pages show the program and its memory
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.config["READ_SECONDS"] = settings.read_seconds  # of web/runtime/worker.py

@@ -13,8 +13,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 
 from brain_cnn.web.problems import answer_http_error
+from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import Busy, ByteBudget
 from brain_cnn.web.settings import Settings
+from brain_cnn.web.wrong_tokens import TooManyTokens, WrongTokens
 
 # Asked by machines that know neither a token nor our name, often, and from one address.
 HEALTH = frozenset({"ops.healthz", "ops.readyz"})
@@ -41,7 +43,8 @@ def set_limits(app: Flask, settings: Settings, budget: ByteBudget) -> None:
         app.before_request(lambda: _check_host(names))
     token = settings.token.encode()
     if token:
-        app.before_request(lambda: _check_token(token))
+        wrong = WrongTokens(metrics_of(app))
+        app.before_request(lambda: _check_token(token, wrong))
     if settings.rate_limit:
         _limit_rate(app, settings.rate_limit)
     app.before_request(lambda: _take_bytes(budget))
@@ -53,7 +56,7 @@ def _check_host(names: list[str]) -> None:
         raise BadRequest("This server does not answer under that name.")
 
 
-def _check_token(token: bytes) -> None:
+def _check_token(token: bytes, wrong: WrongTokens) -> None:
     """Let a request pass that shows the token, as `Bearer` or as the password of `Basic`.
 
     `Basic` is what a browser can ask a person for; it sends it with every later request of
@@ -61,13 +64,17 @@ def _check_token(token: bytes) -> None:
 
     Raises:
         Unauthorized: 401, with the schemes that are understood.
+        TooManyTokens: 429, the address has guessed too often; nothing is compared.
     """
     if request.endpoint in _OPEN:
         return
+    wrong.check(request.remote_addr)
     shown = request.authorization
     said = (shown.token or shown.password or "") if shown else ""
     # Constant in time: how much of a guess is right must not show.
     if not hmac.compare_digest(said.encode(), token):
+        if said:  # a browser asks without one first
+            wrong.add(request.remote_addr)
         raise Unauthorized("This server asks for a token: Authorization: Bearer <token>.")
 
 
@@ -97,6 +104,9 @@ def _limit_rate(app: Flask, rate: str) -> None:
 
     @app.errorhandler(429)
     def too_many(error: TooManyRequests) -> ResponseReturnValue:
+        if isinstance(error, TooManyTokens):
+            answer: ResponseReturnValue = answer_http_error(error)
+            return answer
         current = limiter.current_limit
         seconds = 1
         if current is not None:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import Forbidden
 
+from brain_cnn.web.form_parser import NamelessFormParser
+
 # Everything is refused unless named. `data:` is for the slice and the overlay, which come
 # inside the answer because nothing is stored; no inline script or style is allowed.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -43,12 +45,24 @@ HEADERS = {
 _DRAIN_FACTOR = 4
 
 
+FORM = "multipart/form-data"
+
+
 class MemoryRequest(Request):
-    """A request whose uploads never touch the disk.
+    """A request whose uploads never touch the disk, and whose form is multipart or none.
 
     Werkzeug spools uploads over 500 kB to a temporary file; here they stay in memory, which
-    the limit on the request's size bounds.
+    the limit on the request's size bounds. It also reads an urlencoded form, as a whole and
+    forty times as large as it came; none of our pages sends one, so it is never looked at.
+    What a file is called does not matter.
     """
+
+    form_data_parser_class = NamelessFormParser
+
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """Whether the body is a form that we read."""
+        return self.mimetype == FORM
 
     def _get_file_stream(
         self,
@@ -90,7 +104,7 @@ def drain_body() -> None:
 
     Otherwise the client, who is still sending, sees a reset connection and no answer.
     """
-    if "form" in vars(request):  # it was read, as a form
+    if request.want_form_data_parsed and "form" in vars(request):  # it was read
         return
     left = min(request.content_length or 0, _DRAIN_FACTOR * int(request.max_content_length or 0))
     stream = request.environ.get("wsgi.input")

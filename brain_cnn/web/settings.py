@@ -65,13 +65,15 @@ class Settings:
             there are more cores than processes.
         queue_waiting: requests of one process that may wait for a slot; the others get 503.
         queue_seconds: longest wait for a slot, in seconds; then the answer is 503.
+        slot_seconds: longest time that a request may hold a slot, in seconds; then the next one
+            gets it, and `/readyz` says 503 until the request ends.
         max_held_mib: bytes of uploads that one process holds at once, MiB; more get 503.
         read_seconds: time for a request's head to arrive, and how far its body may fall behind
             64 KiB a second.
         rate_limit: requests of one client, for example "120/minute"; empty means no limit.
             Each process counts for itself.
         api_token: the token that a caller must send, as `Bearer` or as the password of `Basic`;
-            empty means that everybody may call.
+            where it is not set, everybody may call. A blank one stops the start.
         api_token_file: a file with the token, instead of api_token.
         proxies: number of trusted reverse proxies in front; the server believes their
             X-Forwarded-* headers.
@@ -103,6 +105,7 @@ class Settings:
     engine_slots: int = 0
     queue_waiting: int = 32
     queue_seconds: int = 10
+    slot_seconds: int = 120
     max_held_mib: int = 512
     read_seconds: int = 20
     rate_limit: str = ""
@@ -143,6 +146,7 @@ class Settings:
             "file_seconds",
             "timeout_s",
             "queue_seconds",
+            "slot_seconds",
             "read_seconds",
         ):
             if getattr(self, name) < 1:
@@ -157,6 +161,8 @@ class Settings:
                 self.max_held_mib,
                 f"at least max_request_mib {self.max_request_mib}",
             )
+        if self.api_token and not self.api_token.reveal().strip():
+            raise _bad("api_token", "blank", "a token, or not set at all")
         if self.api_token and self.api_token_file:
             raise SettingsError(
                 "two-tokens",
@@ -277,6 +283,8 @@ class Settings:
 
 
 def _parse(name: str, text: str, kind: type) -> Any:
+    if kind is Secret and not text.strip():  # whoever sets it wants no open server
+        raise _bad(name, text, "a token, or not set at all")
     try:
         return kind(text.strip())
     except ValueError:

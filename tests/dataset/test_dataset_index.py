@@ -77,10 +77,33 @@ def test_hidden_folders_and_files_are_no_data(tmp_path: Path) -> None:
     assert len(index_images(tmp_path)) == 8
 
 
+def test_images_are_found_by_content_whatever_their_suffix(tmp_path: Path) -> None:
+    write_files(tmp_path, data_set_files(1))
+    image = next(iter(data_set_files(1).values()))
+    others = dict.fromkeys(("a.jfif", "b.jpe", "c", "d.JPG.bak"), image)
+    words = {"notes.txt": b"words", "Thumbs.db": b"\xd0\xcf\x11\xe0", ".hidden": image}
+    write_files(tmp_path / "Training" / "glioma", others | words)
+    assert len(index_images(tmp_path)) == len(data_set_files(1)) + 4
+
+
 def test_a_data_set_one_folder_down_is_found(tmp_path: Path) -> None:
     write_files(tmp_path / "archive", data_set_files(1))
     write_files(tmp_path, {"__MACOSX/archive/x.png": b""})
     assert find_root(tmp_path) == tmp_path / "archive"
+
+
+def test_a_data_set_two_folders_down_is_found(tmp_path: Path) -> None:
+    write_files(tmp_path / "archive" / "archive", data_set_files(1))
+    assert find_root(tmp_path) == tmp_path / "archive" / "archive"
+    write_files(tmp_path / "archive" / "other", data_set_files(1))
+    with pytest.raises(DatasetError, match="archive, other"):
+        find_root(tmp_path)
+
+
+def test_a_zip_in_a_zip_is_said(tmp_path: Path) -> None:
+    write_files(tmp_path, {"data.ZIP": b"PK"})
+    with pytest.raises(DatasetError, match=r"another ZIP, 'data.ZIP'"):
+        find_root(tmp_path)
 
 
 def test_a_folder_without_classes_says_what_is_there(tmp_path: Path) -> None:

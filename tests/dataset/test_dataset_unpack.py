@@ -116,6 +116,25 @@ def test_an_encrypted_zip_is_refused_and_says_so(tmp_path: Path) -> None:
     assert "password" in error.message
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Training\\", "Training\\glioma\\", "Training\\glioma\\1.jpg"],
+        ["Training\\glioma\\1.jpg", "Training\\glioma\\", "Training\\"],
+        ["Training\\glioma\\1.jpg", "Training\\empty\\"],
+    ],
+)
+def test_folders_that_windows_programs_name_are_folders(names: list[str], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in names:
+            member = zipfile.ZipInfo("x")
+            member.filename = name
+            archive.writestr(member, b"" if name.endswith("\\") else b"picture")
+    unpack_zip(tmp_path / "a.zip", tmp_path / "target")
+    files = [p for p in (tmp_path / "target").rglob("*") if p.is_file()]
+    assert files == [tmp_path / "target" / "Training" / "glioma" / "1.jpg"]
+
+
 def test_one_name_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:

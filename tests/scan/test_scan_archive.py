@@ -109,3 +109,70 @@ def test_directory_that_lies_about_its_size_is_refused_unparsed():
     data = bytearray(archive({"a.png": picture(1)}))
     struct.pack_into("<I", data, len(data) - 10, 0xFFFFFFF0)
     assert refusal(bytes(data)).code == "too-many-members"
+
+
+def zip64(data, marked, extra=0, before=0):
+    """Return an archive with a ZIP64 end record, as programs write it that stream.
+
+    Args:
+        marked: the fields of the plain record that point to it: disk, count, size, offset.
+        extra: bytes behind what the record must hold. before: bytes in front of the archive.
+    """
+    place = data.rfind(b"PK\5\6")
+    count, size, offset = struct.unpack_from("<HII", data, place + 10)
+    record = struct.pack("<4sQ2H2I", b"PK\6\6", 44 + extra, 45, 45, 0, 0)
+    record += struct.pack("<4Q", count, count, size, offset) + bytes(extra)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, place, 1)
+    disk, count = (0xFFFF if "d" in marked else 0), (0xFFFF if "c" in marked else count)
+    size, offset = (0xFFFFFFFF if m in marked else v for m, v in (("s", size), ("o", offset)))
+    end = struct.pack("<4s4H2IH", b"PK\5\6", disk, disk, count, count, size, offset, 0)
+    return b"\n" * before + data[:place] + record + locator + end
+
+
+@pytest.mark.parametrize("marked", ["", "c", "s", "o", "so", "cso", "dcso"])
+@pytest.mark.parametrize("extra", [0, 12])
+def test_zip64_end_is_read_whichever_fields_are_marked(marked, extra):
+    data = zip64(archive({"a.png": picture(1), "b.png": picture(2)}), marked, extra)
+    assert len(read_scan(data).slices) == 2
+
+
+def test_zip64_of_a_streaming_writer_is_read():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        for n in range(3):
+            with zipped.open(f"{n}.png", "w", force_zip64=True) as member:
+                member.write(picture(n))
+    assert len(read_scan(zip64(file.getvalue(), "cso")).slices) == 3
+
+
+def test_zip64_end_that_lies_is_refused_unparsed():
+    data = bytearray(zip64(archive({"a.png": picture(1)}), "cso"))
+    place = data.rfind(b"PK\6\6")
+    for at, value, code in (
+        (32, 1 << 40, "too-many-members"),
+        (40, 1 << 40, "too-many-members"),
+        (48, 1 << 40, "damaged-archive"),
+    ):
+        lie = bytearray(data)
+        struct.pack_into("<Q", lie, place + at, value)
+        assert refusal(bytes(lie)).code == code
+    data[place : place + 4] = b"PK\0\0"
+    assert refusal(bytes(data)).code == "damaged-archive"
+
+
+def test_folders_with_a_backslash_are_folders():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        for name in ("scan\\", "scan\\a\\", "scan\\a\\1.png", "scan\\a\\2.png"):
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            zipped.writestr(info, b"junk" if name[-1] == "\\" else picture(int(name[-5])))
+    scan = read_scan(file.getvalue())
+    assert [int(s.pixels[0, 0]) for s in scan.slices] == [1, 2]
+    assert not any("could not be read" in note for note in scan.notes)
+
+
+def test_zip_in_a_zip_is_said_where_other_files_are_read():
+    inner = archive({"a.png": picture(1)})
+    scan = read_scan(archive({"inner.zip": inner, "b.png": picture(2)}))
+    assert any("ZIP archive inside another" in note for note in scan.notes)

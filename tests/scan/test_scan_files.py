@@ -11,14 +11,14 @@ from test_scan_archive import archive, picture
 from brain_cnn.scan import ScanLimits, read_files
 
 
-def square(side):
-    return encode(np.full((side, side), side, np.uint8))
+def square(side, grey=None):
+    return encode(np.full((side, side), side if grey is None else grey, np.uint8))
 
 
 def five_and_two():
     """Return a ZIP with a series of five slices, which is over the limit of 4, and one of two."""
     pictures = {f"a{n}.png": picture(n) for n in range(5)}
-    return archive(pictures | {f"b{n}.png": square(50) for n in range(2)})
+    return archive(pictures | {f"b{n}.png": square(50, n) for n in range(2)})
 
 
 def test_file_with_a_good_and_a_bad_series_is_answered_and_says_what_is_missing():
@@ -28,7 +28,7 @@ def test_file_with_a_good_and_a_bad_series_is_answered_and_says_what_is_missing(
 
 
 def test_file_of_the_bad_series_alone_is_a_problem_and_every_file_is_in_one_place():
-    files = [five_and_two(), *(dicom(InstanceNumber=n) for n in range(6)), picture(3), b"junk"]
+    files = [five_and_two(), *(dicom(InstanceNumber=n) for n in range(6)), picture(9), b"junk"]
     series, problems = read_files(files, limits=ScanLimits(max_slices=4))
     read = {source for one in series for source in one.sources}
     assert read == {0, 7} and set(problems) == {1, 2, 3, 4, 5, 6, 8}

@@ -127,3 +127,141 @@ def test_limits_hold():
     bomb = gzip.compress(nifti(np.zeros((200, 200, 300), np.int16)))
     assert refusal(bomb).code == "packed-too-tightly"
     assert refusal(bomb, max_unpacked_bytes=1_000_000).code == "unpacks-too-large"
+
+
+# Stored as sagittal slices: i runs to the back, j to the feet, k to the right.
+STORED = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+
+
+def changed(change, volume=None, kind="Nifti1"):
+    """Return a file whose header `change` was let loose on."""
+    import nibabel
+
+    if volume is None:
+        volume = np.full((40, 44, 48), 100, np.int16)
+        volume[10:20, 30:40, 12:30] = 1000
+    image = getattr(nibabel, f"{kind}Image")(volume, np.eye(4))
+    header = image.header_class(image.to_bytes()[: image.header_class.sizeof_hdr], check=False)
+    header.set_qform(STORED, 1)
+    header.set_sform(STORED, 1)
+    change(header)
+    block = header.binaryblock
+    return block + image.to_bytes()[len(block) :]
+
+
+def of_units(name, size):
+    def change(header):
+        matrix = STORED.copy()
+        matrix[:3, :3] *= size
+        header.set_qform(matrix, 1)
+        header.set_sform(matrix, 1)
+        header.set_xyzt_units(name)
+
+    return change
+
+
+def setting(**fields):
+    def change(header):
+        for name, value in fields.items():
+            header[name] = value
+
+    return change
+
+
+NO_SFORM = {"srow_x": 0, "srow_y": 0, "srow_z": 0}
+SAME = {
+    "sform of zeros": setting(**NO_SFORM),
+    "sform of NaN": setting(srow_x=np.nan),
+    "sform of infinity": setting(srow_y=np.inf),
+    "flat sform": setting(srow_x=[0, 1, 0, 0], srow_y=[0, 1, 0, 0], srow_z=[0, 1, 0, 0]),
+    "no sform": setting(sform_code=0),
+    "no qform": setting(qform_code=0),
+    "metres": of_units("meter", 0.0009),
+    "micrometres": of_units("micron", 900),
+    "slope 2, intercept NaN": setting(scl_slope=2, scl_inter=np.nan),
+    "slope NaN": setting(scl_slope=np.nan, scl_inter=5),
+    "slope 0": setting(scl_slope=0, scl_inter=5),
+    "no voxel offset": setting(vox_offset=0),
+}
+
+
+@pytest.mark.parametrize("kind", ["Nifti1", "Nifti2"])
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+def test_place_is_kept_whichever_of_its_statements_is_none(change, kind):
+    right = read_scan(changed(lambda header: None))
+    found = read_scan(changed(change, kind=kind))
+    assert len(found.slices) == len(right.slices) == 44
+    for ours, theirs in zip(found.slices, right.slices, strict=True):
+        assert np.array_equal(ours.pixels, theirs.pixels)
+    assert 0.89 < found.facts.slice_thickness_mm < 1.01
+    assert not any("guess" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(sform_code=0, quatern_b=0.8, quatern_c=0.8, quatern_d=0.8),
+        setting(qform_code=0, **NO_SFORM),
+        setting(qform_code=0, sform_code=0),
+    ],
+    ids=["quaternion too long", "sform of zeros alone", "nothing"],
+)
+def test_place_that_is_not_stated_is_said_to_be_a_guess(change):
+    scan = read_scan(changed(change))
+    assert len(scan.slices) == 48 and any("guess" in note for note in scan.notes)
+
+
+@pytest.mark.parametrize(("degrees", "said"), [(0, False), (8, False), (20, True), (45, True)])
+def test_oblique_volume_is_said_to_be(degrees, said):
+    turn = np.deg2rad(degrees)
+    affine = np.eye(4)
+    affine[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    scan = read_scan(nifti(VOLUME, affine))
+    assert scan.facts.oblique is said
+    assert any(f"{degrees} degrees" in note for note in scan.notes) is said
+
+
+@pytest.mark.parametrize("factor", [1e300, -1e305, 1e37, 1e-300])
+def test_values_beyond_single_precision_are_windowed(factor):
+    plain = read_scan(nifti(VOLUME.astype(np.float64)))
+    found = read_scan(nifti(VOLUME * factor))
+    expected = 255 - plain.slices[-1].pixels if factor < 0 else plain.slices[-1].pixels
+    if factor > 1e-200:  # what is smaller than single precision holds is black
+        assert np.abs(found.slices[-1].pixels.astype(int) - expected).max() <= 1
+
+
+def test_one_value_beyond_single_precision_costs_the_others_nothing():
+    volume = VOLUME.astype(np.float64)
+    plain = read_scan(nifti(volume)).slices[-1].pixels
+    volume[0, 0, 0] = 1e300
+    found = read_scan(nifti(volume)).slices[-1].pixels.astype(int)
+    assert np.abs(found - plain).max() <= 1
+
+
+def members(data, *cuts):
+    ends = [*cuts, len(data)]
+    return [gzip.compress(data[a:b]) for a, b in zip([0, *cuts], ends, strict=True)]
+
+
+def test_every_member_of_a_gzip_is_read():
+    plain = nifti(VOLUME)
+    expected = read_scan(plain).slices[-1].pixels
+    for parts in (
+        members(plain, 352),
+        members(plain, 100),
+        [gzip.compress(b""), *members(plain)],
+        members(plain, *range(65_000, len(plain), 65_000)),
+        [*members(plain), gzip.compress(b"")],
+        [*members(plain), bytes(512)],  # padding, as tapes leave it
+    ):
+        assert np.array_equal(read_scan(b"".join(parts)).slices[-1].pixels, expected)
+
+
+def test_gzip_of_members_is_refused_where_the_last_is_cut_or_they_are_too_many():
+    cut = b"".join(members(nifti(VOLUME), 352, 60_000))
+    for missing in (1, 9, 100):
+        assert refusal(cut[:-missing]).code == "damaged-nifti"
+    many = b"".join(members(nifti(VOLUME), 352)) + gzip.compress(b"") * 40_000
+    assert refusal(many).code == "too-many-members"
+    limits = {"max_unpacked_bytes": 100_000}
+    assert refusal(b"".join(members(nifti(VOLUME), 90_000)), **limits).status == 413

@@ -103,7 +103,7 @@ def test_ct_dicom_is_refused_by_modality(classifier, scans, name):
 def test_whole_archive_is_grouped_into_its_series():
     found, problems = read_files([(REAL_DATA / "scans.zip").read_bytes()])
     counts = sorted(len(one.scan.slices) for one in found)
-    assert not problems and len(found) == 18 and counts[-4:] == [32, 96, 144, 154]
+    assert not problems and len(found) == 24 and counts[-4:] == [32, 96, 144, 154]
 
 
 def test_no_patient_data_in_any_answer(confident, scans):

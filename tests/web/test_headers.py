@@ -75,3 +75,15 @@ def test_every_threat_has_a_test():
     assert len(rows) > 20
     for row in rows:
         assert "`tests/" in row.split("|")[3], row
+
+
+def test_no_redirect_takes_the_host_of_the_caller(client):
+    rules = {rule.rule for rule in client.application.url_map.iter_rules()}
+    for path in {"//static", "//static/icon.svg", "/static//icon.svg", "//", *rules}:
+        for address in (path, f"/{path}", f"{path}/", path.replace("/", "//")):
+            response = client.get(
+                "/", base_url="http://evil.example", environ_overrides={"PATH_INFO": address}
+            )
+            assert "evil" not in response.headers.get("Location", ""), address
+            assert response.status_code not in (301, 302, 303, 307, 308), address
+            response.close()

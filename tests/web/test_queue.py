@@ -129,6 +129,56 @@ def test_slot_that_is_left_twice_counts_once():
     assert queue.lengths == (1, 0)
 
 
+class Clock:
+    now = 1000.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("brain_cnn.web.runtime.queue.time", clock)
+    return clock
+
+
+def test_slot_that_is_held_too_long_goes_to_the_next_one(clock):
+    queue = EngineQueue(slots=1, waiting=1, seconds=30, longest_s=60)
+    stuck = queue.enter()
+    thread, results = start(queue.enter)
+    while queue.lengths[1] == 0:
+        pass
+    clock.now += 59
+    queue.take_back()
+    assert queue.lengths == (1, 1) and queue.oldest_s == 59 and queue.overdue == 0
+    clock.now += 2
+    queue.take_back()
+    thread.join(30)
+    assert queue.lengths == (1, 0) and queue.overdue == 1 and queue.oldest_s == 61
+    results[0].leave()
+    assert queue.lengths == (0, 0)
+    stuck.leave(), stuck.leave()
+    assert queue.lengths == (0, 0) and queue.overdue == 0 and queue.oldest_s == 0.0
+
+
+def test_readiness_and_metrics_say_how_long_a_slot_is_held(confident, clock):
+    client = client_of(confident, engine_slots=1, queue_waiting=0, slot_seconds=60)
+    slot = client.application.extensions["brain_cnn.queue"].enter()
+    clock.now += 50
+    ready = client.get("/readyz")
+    assert ready.status_code == 200 and ready.json["slot_age_s"] == 50
+    assert "brain_cnn_slot_age_seconds 50.0" in client.get("/metrics").text
+    clock.now += 20
+    stuck = client.get("/readyz")
+    assert stuck.status_code == 503 and stuck.json["code"] == "slot-overdue"
+    assert "60 s" in stuck.json["detail"] and "BRAIN_CNN_SLOT_SECONDS" in stuck.json["detail"]
+    numbers = client.get("/metrics").text
+    assert "brain_cnn_slots_overdue 1.0" in numbers and "brain_cnn_queue_running 0.0" in numbers
+    slot.leave()
+    assert client.get("/readyz").status_code == 200, "the request has ended"
+
+
 def test_uploads_that_do_not_fit_into_memory_together_are_refused(classifier):
     small = client_of(classifier, max_file_mib=1, max_request_mib=1, max_held_mib=1)
     budget = small.application.extensions["brain_cnn.budget"]

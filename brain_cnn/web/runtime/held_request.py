@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -11,9 +10,8 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn
 
-# For sending an answer as a whole, and for reading what the parser waits for against our count.
+# For sending an answer as a whole.
 PATIENCE_S = 60.0
-_LARGEST_READ = 1 << 20
 
 
 class PatientSocket(socket.socket):
@@ -33,23 +31,15 @@ class PatientSocket(socket.socket):
 
 
 class HeldUnreader(SocketUnreader):
-    """Gives the parser what was collected, then, if it wants more, what the socket has."""
+    """Gives the parser what was collected, and nothing from the socket: no thread waits."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.held: deque[bytes] = deque()
-        self.ended = False
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next bytes; b"" at the end of what there is."""
-        if self.held:
-            return self.held.popleft()
-        if self.ended:
-            return b""
-        try:
-            return self.sock.recv(min(max(size_hint or 0, self.mxchunk), _LARGEST_READ))
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from None
+        return self.held.popleft() if self.held else b""
 
 
 class PatientConn(TConn):
@@ -71,20 +61,14 @@ class PatientConn(TConn):
         reader = self._reader()
         return reader.take_buffered() if reader is not None else b""
 
-    def hand_over(self, pieces: Iterable[bytes], ends: bool) -> None:
-        """Give the parser a whole request.
-
-        Args:
-            pieces: its bytes.
-            ends: whether nothing that comes later may be read.
-        """
+    def hand_over(self, pieces: Iterable[bytes]) -> None:
+        """Give the parser the bytes of a whole request."""
         reader = self._reader()
         if reader is None:
             self.init()
             assert isinstance(self.parser, RequestParser)
             reader = self.parser.unreader = HeldUnreader(self.sock)
         reader.held.extend(pieces)
-        reader.ended = ends
 
     def _reader(self) -> HeldUnreader | None:
         reader = self.parser.unreader if isinstance(self.parser, RequestParser) else None

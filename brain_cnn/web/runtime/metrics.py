@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from brain_cnn.inference.classifier import Classifier
+from brain_cnn.web.runtime.queue import EngineQueue
 from brain_cnn.web.runtime.shared_metrics import VARIABLE, locked
 from brain_cnn.web.runtime.trace import Trace
 
@@ -54,6 +55,12 @@ class Metrics:
         self.refusals = Counter(
             "brain_cnn_refusals", "Problems that were answered.", ("reason",), registry=registry
         )
+        self.wrong_tokens = Counter(
+            "brain_cnn_wrong_tokens",
+            "Wrong tokens, and requests of addresses that had sent too many.",
+            ("outcome",),
+            registry=registry,
+        )
         self.verdicts = Counter(
             "brain_cnn_verdicts",
             "Studies (a single slice is one) that were judged; unfamiliar ones have no label.",
@@ -61,18 +68,7 @@ class Metrics:
             registry=registry,
         )
         self.slices = Counter("brain_cnn_slices", "Slices that were judged.", registry=registry)
-        self.running = Gauge(
-            "brain_cnn_queue_running",
-            "Requests that hold a slot of the engine.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.waiting = Gauge(
-            "brain_cnn_queue_waiting",
-            "Requests that wait for a slot of the engine.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
+        self._add_queue(registry)
         self.held = Gauge(
             "brain_cnn_held_bytes",
             "Bytes of uploads in memory.",
@@ -89,6 +85,32 @@ class Metrics:
         # Looked up once: finding a child by its label costs more than counting.
         self._stages = {stage: self.seconds.labels(stage) for stage in STAGES}
 
+    def _add_queue(self, registry: CollectorRegistry) -> None:
+        self.running = Gauge(
+            "brain_cnn_queue_running",
+            "Requests that hold a slot of the engine.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.waiting = Gauge(
+            "brain_cnn_queue_waiting",
+            "Requests that wait for a slot of the engine.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.slot_age = Gauge(
+            "brain_cnn_slot_age_seconds",
+            "For how long the slot that is held longest has been held; 0 where none is.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.overdue = Gauge(
+            "brain_cnn_slots_overdue",
+            "Requests that still work although their slot was taken back.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
     def say_model(self, classifier: Classifier) -> None:
         """Set the model's name and version."""
         bundle = classifier.bundle
@@ -98,6 +120,11 @@ class Metrics:
         """Set the lengths of the queue."""
         self.running.set(running)
         self.waiting.set(waiting)
+
+    def slots_seen(self, queue: EngineQueue) -> None:
+        """Set the age of the oldest slot, and how many were taken back."""
+        self.slot_age.set(queue.oldest_s)
+        self.overdue.set(queue.overdue)
 
     def request_done(
         self, trace: Trace, endpoint: str, method: str, status: int, durations: dict[str, float]
@@ -140,4 +167,5 @@ def metrics() -> Metrics:
 
 def metrics_of(app: Flask) -> Metrics:
     """Return the metrics of `app`."""
-    return app.extensions[_EXTENSION]
+    metrics: Metrics = app.extensions[_EXTENSION]
+    return metrics

@@ -43,14 +43,17 @@ class Slot:
     """The right to use the engine, until `leave` (which may be called twice)."""
 
     def __init__(self, queue: EngineQueue) -> None:
-        self._queue: EngineQueue | None = queue
+        self._queue = queue
         self._since = time.perf_counter()
+
+    @property
+    def age_s(self) -> float:
+        """For how long it has been held, in seconds."""
+        return time.perf_counter() - self._since
 
     def leave(self) -> None:
         """Give the slot to the next one who waits."""
-        queue, self._queue = self._queue, None
-        if queue is not None:
-            queue.release(time.perf_counter() - self._since)
+        self._queue.leave(self)
 
 
 class EngineQueue:
@@ -61,6 +64,7 @@ class EngineQueue:
         waiting: requests that may wait for a slot.
         seconds: longest wait in seconds; then the request is refused.
         watch: called with (running, waiting) after each change.
+        longest_s: a slot that is held longer is taken back (`take_back`).
     """
 
     def __init__(
@@ -69,11 +73,15 @@ class EngineQueue:
         waiting: int,
         seconds: float,
         watch: Callable[[int, int], None] = lambda running, waiting: None,
+        longest_s: float = math.inf,
     ) -> None:
         self._slots, self._most_waiting, self._seconds = slots, waiting, seconds
         self._watch = watch
+        self._longest_s = longest_s
         self._lock = threading.Lock()
         self._running = 0
+        self._held: set[Slot] = set()
+        self._overdue: set[Slot] = set()  # taken back; their requests still work
         self._waiters: deque[threading.Lock] = deque()
         self._mean_s = 0.05  # of how long a slot is held, for Retry-After
 
@@ -81,6 +89,45 @@ class EngineQueue:
     def lengths(self) -> tuple[int, int]:
         """Numbers of running and waiting requests."""
         return self._running, len(self._waiters)
+
+    @property
+    def oldest_s(self) -> float:
+        """For how long the longest-held slot has been held, in seconds; 0 where none is."""
+        with self._lock:
+            return max((slot.age_s for slot in self._held | self._overdue), default=0.0)
+
+    @property
+    def overdue(self) -> int:
+        """How many requests work on without a slot, since theirs was taken back."""
+        return len(self._overdue)
+
+    @property
+    def longest_s(self) -> float:
+        """For how long a slot may be held, in seconds."""
+        return self._longest_s
+
+    def take_back(self) -> None:
+        """Take the slots back that are held too long: others must not wait for them."""
+        with self._lock:
+            late = {slot for slot in self._held if slot.age_s > self._longest_s}
+            self._held -= late
+            self._overdue |= late
+        for slot in late:
+            self.release(slot.age_s)
+
+    def leave(self, slot: Slot) -> None:
+        """Take a slot that is no longer needed; nothing where it was left already."""
+        with self._lock:
+            was_held = slot in self._held
+            self._held.discard(slot)
+            self._overdue.discard(slot)
+        if was_held:
+            self.release(slot.age_s)
+
+    def _new_slot(self) -> Slot:
+        slot = Slot(self)
+        self._held.add(slot)
+        return slot
 
     def enter(self) -> Slot:
         """Return a slot, at once or after a wait.
@@ -92,7 +139,7 @@ class EngineQueue:
             if self._running < self._slots:
                 self._running += 1
                 self._watch(*self.lengths)
-                return Slot(self)
+                return self._new_slot()
             if len(self._waiters) >= self._most_waiting:
                 raise self._busy("queue-full")
             ticket = threading.Lock()
@@ -106,7 +153,8 @@ class EngineQueue:
                     self._waiters.remove(ticket)
                     self._watch(*self.lengths)
                     raise self._busy("queue-slow")
-        return Slot(self)
+        with self._lock:
+            return self._new_slot()
 
     def release(self, held_s: float) -> None:
         """Hand a slot, held for `held_s` seconds, to the one who waits longest."""
@@ -164,6 +212,12 @@ class ByteBudget:
         with self._lock:
             self._held -= count
             self._watch(self._held)
+
+
+def queue_of(app: Flask) -> EngineQueue:
+    """Return the queue of `app`."""
+    queue: EngineQueue = app.extensions[_EXTENSION]
+    return queue
 
 
 def install_queue(app: Flask, queue: EngineQueue, budget: ByteBudget) -> None:

@@ -1,7 +1,8 @@
 """A request that is still arriving: what came so far, and whether that is all of it.
 
-This only decides when a request is handed over; gunicorn's parser, which knows HTTP, reads it
-then. Where the two disagree, the parser's thread waits for more, for a bounded time.
+gunicorn's parser, which knows HTTP, reads the head (`request_head`) and later, in a thread, the
+whole. A body that comes in chunks is handed over with its length instead. So the two cannot
+disagree about where a request ends, and what is handed over lacks nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ import re
 import time
 from enum import Enum, auto
 
-# A head longer than this is handed over as it is: the parser has its own, smaller limit.
+from brain_cnn.web.runtime.chunks import Chunks
+from brain_cnn.web.runtime.early_answers import BAD_REQUEST, HEAD_TOO_LARGE, URI_TOO_LONG
+from brain_cnn.web.runtime.request_head import HeadReader, RefusedHead, read_head, with_length
+
+# A longer head is refused.
 MAX_HEAD = 256 * 1024
 
 # Pieces of a body that are shorter are put together: each piece costs memory of its own.
@@ -19,9 +24,8 @@ SHORT_PIECE = 64 * 1024
 # The slowest honest upload: a body that comes slower uses its patience up.
 SLOWEST_BYTES_PER_S = 64 * 1024
 
-_FIELD = re.compile(
-    rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
-)
+# Ends no line of a head (RFC 9112, section 2.2): one that has it will never be whole.
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class Part(Enum):
@@ -40,9 +44,12 @@ class Arrival:
         patience_s: time for the head, and how far a body may fall behind the slowest honest
             upload. What came fast is no credit for a longer stop.
         first: bytes that are here already.
+        reader: of its head.
 
     Attributes:
         part: how far it is.
+        refusal: the code of what is wrong with it (`early_answers`), "" where nothing is; a
+            refused request is over, and nothing of it is kept.
         size: bytes that are kept.
         deadline: `time.monotonic()` until which more has to arrive.
         has_head: whether the head is whole.
@@ -51,14 +58,22 @@ class Arrival:
         wants_continue: whether the client waits for "100 Continue".
     """
 
-    def __init__(self, max_body: int, patience_s: float, first: bytes = b"") -> None:
+    def __init__(
+        self,
+        max_body: int,
+        patience_s: float,
+        first: bytes = b"",
+        reader: HeadReader = read_head,
+    ) -> None:
         self._max_body = max_body
+        self._reader = reader
         self._head = bytearray()
         self._pieces: list[bytes | bytearray] = []  # short ones are collected in the last
         self._left = 0  # bytes of the body that are still to come
         self._chunks: Chunks | None = None
         self._thrown = 0
         self.part = Part.HEAD
+        self.refusal = ""
         self.size = 0
         self._patience_s = patience_s
         self._latest = float("inf")
@@ -70,6 +85,11 @@ class Arrival:
             self.add(first)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it wants no more bytes."""
+        return self.part is Part.WHOLE
+
+    @property
     def wanted(self) -> int:
         """How many bytes to read at once."""
         if self.part is Part.BODY and self._chunks is None:
@@ -78,23 +98,27 @@ class Arrival:
 
     def add(self, piece: bytes) -> None:
         """Take the next bytes."""
-        if self.part is Part.HEAD:
-            self.size += len(piece)
-            # A blank line may be split between two pieces.
-            searched = max(0, len(self._head) - 3)
-            self._head += piece
-            end = self._head.find(b"\r\n\r\n", searched)
-            if end >= 0:
-                body = bytes(self._head[end + 4 :])
-                del self._head[end + 4 :]
-                self.size -= len(body)
-                self._read_head()
-                if body:
-                    self._add_body(body)
-            elif len(self._head) > MAX_HEAD:
-                self.part = Part.WHOLE
-        else:
+        if self.part is not Part.HEAD:
             self._add_body(piece)
+            return
+        self.size += len(piece)
+        # A blank line may be split between two pieces.
+        searched = max(0, len(self._head) - 3)
+        self._head += piece
+        found = self._head.find(b"\r\n\r\n", searched)
+        end = found + 4 if found >= 0 else len(self._head)
+        if end > MAX_HEAD:
+            one_line = self._head.find(b"\r\n", 2, MAX_HEAD) < 0
+            self._refuse(URI_TOO_LONG if one_line else HEAD_TOO_LARGE)
+        elif _BARE_LF.search(self._head, searched, end):
+            self._refuse(BAD_REQUEST)
+        elif found >= 0:
+            body = bytes(self._head[end:])
+            del self._head[end:]
+            self.size -= len(body)
+            self._read_head()
+            if body and not self.refusal:
+                self._add_body(body)
 
     def end_by(self, latest: float) -> None:
         """Let it arrive until `latest` (`time.monotonic()`) at most."""
@@ -114,34 +138,60 @@ class Arrival:
         The head of a body that was thrown away says that the connection ends: where the next
         request begins is not known.
         """
+        head = bytes(self._head)
+        if self._chunks is not None:
+            # Of a body that was thrown away at least so much that it is found too large.
+            length = sum(map(len, self._pieces))
+            head = with_length(
+                head, max(self._thrown, self._max_body + 1) if self.discards else length
+            )
         if self.discards:
-            line, _, rest = bytes(self._head).partition(b"\r\n")
+            line, _, rest = head.removeprefix(b"\r\n").partition(b"\r\n")
             return [line + b"\r\nConnection: close\r\n" + rest]
         # In one piece with what follows it: the parser looks for a next request only where it
         # found the end of this one.
-        return [b"".join((self._head, *self._pieces[:1])), *map(bytes, self._pieces[1:])]
+        first, *others = self._pieces or [b""]
+        pieces = [head + first, *map(bytes, others)]
+        if self._chunks is not None:
+            pieces[-1] += self._chunks.rest
+        return pieces
+
+    def _refuse(self, code: str) -> None:
+        """End it; keep nothing."""
+        self.refusal = code
+        self.part = Part.WHOLE
+        self._pieces.clear()
+        self._head.clear()
+        self.size = 0
 
     def _read_head(self) -> None:
+        try:
+            head = self._reader(bytes(self._head))
+        except RefusedHead as refused:
+            self._refuse(refused.code)
+            return
         self.has_head = True
-        fields = {m[1].lower(): m[2].strip() for m in _FIELD.finditer(bytes(self._head))}
-        length = fields.get(b"content-length", b"0")
-        if b"transfer-encoding" in fields:
-            self._chunks = Chunks()
-        elif not (length.isdigit() and len(length) < 20) or int(length) == 0:
+        if head.length == 0:
             self.part = Part.WHOLE
             return
+        if head.length is None:
+            self._chunks = Chunks()
         else:
-            self._left = int(length)
+            self._left = head.length
             self.discards = self._left > self._max_body
         self.part = Part.BODY
         self.has_body = True
-        self.wants_continue = fields.get(b"expect", b"").lower() == b"100-continue"
+        self.wants_continue = head.wants_continue
 
     def _add_body(self, piece: bytes) -> None:
         if self._chunks is not None:
-            if self._chunks.add(piece):
+            piece = b"".join(self._chunks.add(piece))
+            if self._chunks.is_broken:
+                self._refuse(BAD_REQUEST)
+                return
+            if self._chunks.is_whole:
                 self.part = Part.WHOLE
-            elif self.size + len(piece) > self._max_body:
+            if not self.discards and self.size + len(piece) > self._max_body + len(self._head):
                 self.give_up_body()
         elif self.part is Part.BODY:
             self._left -= len(piece)
@@ -158,6 +208,8 @@ class Arrival:
 
     def _keep(self, piece: bytes) -> None:
         """Keep a piece of the body, a short one together with those before it."""
+        if not piece:
+            return
         later = self.deadline + len(piece) / SLOWEST_BYTES_PER_S
         self.deadline = min(later, time.monotonic() + self._patience_s, self._latest)
         last = self._pieces[-1] if self._pieces else b""
@@ -167,54 +219,3 @@ class Arrival:
             last.extend(piece)
         else:
             self._pieces.append(bytearray(piece))
-
-
-class Chunks:
-    """Finds the end of a body with `Transfer-Encoding: chunked`.
-
-    Each byte is looked at once, however small the chunks and the pieces are: this runs in the
-    event loop, where one client's body would stop all others.
-    """
-
-    _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[^\n]{0,4096}\r\n")
-    _LONGEST_SIZE = 16 + 4096 + 2
-
-    def __init__(self) -> None:
-        self._skip = 0  # bytes of a chunk's data, and its line end, that are still to come
-        self._line = bytearray()  # a line that is not whole yet
-        self._last = False
-
-    def add(self, piece: bytes) -> bool:
-        """Take the next bytes; True once the body is whole, or is no chunked body at all."""
-        start = 0
-        while start < len(piece):
-            if self._skip:
-                taken = min(self._skip, len(piece) - start)
-                self._skip -= taken
-                start += taken
-                continue
-            end = self._end_of_line(piece, start)
-            if end < 0:
-                self._line.extend(piece[start:])
-                return len(self._line) > (MAX_HEAD if self._last else self._LONGEST_SIZE)
-            line = bytes(self._line) + piece[start:end]
-            self._line.clear()
-            start = end
-            if self._last:  # trailers, which an empty line ends
-                if line == b"\r\n":
-                    return True
-                continue
-            found = self._SIZE.fullmatch(line)
-            if found is None:
-                return True
-            size = int(found[1], 16)
-            self._last = size == 0
-            self._skip = size + 2 if size else 0
-        return False
-
-    def _end_of_line(self, piece: bytes, start: int) -> int:
-        """Return where the line that goes on at `start` ends; -1 if not in this piece."""
-        if self._line.endswith(b"\r") and piece[start : start + 1] == b"\n":
-            return start + 1
-        found = piece.find(b"\r\n", start)
-        return found + 2 if found >= 0 else -1

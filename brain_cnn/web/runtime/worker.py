@@ -10,9 +10,8 @@ that those before it come through. A client that holds many slow uploads has onl
 the connections and the memory (`shares`). Behind a declared proxy all clients have one
 address and no shares: there the proxy has to collect requests.
 
-Built on the inside of gunicorn's `ThreadWorker`, hence the narrow range of versions in
-requirements-serve.txt. TLS ends in the proxy in front; a worker told to speak it itself works
-like `gthread`.
+Built on the inside of gunicorn's `ThreadWorker`, hence the narrow range of versions. TLS ends in
+the proxy in front; a worker told to speak it itself works like `gthread`.
 """
 
 from __future__ import annotations
@@ -30,16 +29,20 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from brain_cnn.web.runtime.early_answers import (
     CONTINUE,
+    FAILED,
     MEMORY_FULL,
     TOO_MANY,
     TOO_SLOW,
     early_answer,
+    send_what_fits,
 )
 from brain_cnn.web.runtime.held_request import PatientConn, PatientSocket
+from brain_cnn.web.runtime.housekeeping import Housekeeping
 from brain_cnn.web.runtime.lingering import Lingering
 from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
 from brain_cnn.web.runtime.request_buffer import MAX_HEAD, Arrival, Part
+from brain_cnn.web.runtime.request_head import read_head, refusal_of
 from brain_cnn.web.runtime.shares import SHARE, Shares, client_key
 
 # Connections that have sent a part of a request; a further one is refused.
@@ -73,6 +76,10 @@ class PatientWorker(ThreadWorker):
     def _budget(self) -> ByteBudget:
         budget: ByteBudget = self._app.extensions[BUDGET]
         return budget
+
+    @cached_property
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping.of(self._app)
 
     @cached_property
     def _shares(self) -> Shares:
@@ -115,7 +122,8 @@ class PatientWorker(ThreadWorker):
         first = conn.take_unread()
         conn.sock.setblocking(False)
         config = self._app.config
-        arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first)
+        reader = partial(read_head, cfg=self.cfg, address=conn.client)
+        arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first, reader)
         if self._collect(conn, arrival):
             return
         if len(self._arriving) >= MOST_ARRIVING or not self._shares.enter(conn.client_key):
@@ -134,7 +142,7 @@ class PatientWorker(ThreadWorker):
     def _collect(self, conn: PatientConn, arrival: Arrival) -> bool:
         """Read what is there; True if the connection needs no more watching."""
         turn = 0
-        while arrival.part is not Part.WHOLE:
+        while not arrival.is_whole:
             wanted = arrival.wanted
             try:
                 piece = conn.sock.recv(wanted)
@@ -148,10 +156,10 @@ class PatientWorker(ThreadWorker):
             arrival.add(piece)
             if arrival.wants_continue and arrival.part is Part.BODY:
                 arrival.wants_continue = False
-                _send_what_fits(conn.sock, CONTINUE)
+                send_what_fits(conn.sock, CONTINUE)
             self._count(conn, arrival)
             turn += len(piece)
-            if (len(piece) < wanted or turn > _TURN) and arrival.part is not Part.WHOLE:
+            if (len(piece) < wanted or turn > _TURN) and not arrival.is_whole:
                 return False  # the rest is not here yet, or the others' turn has come
         self._hand_over(conn, arrival)
         return True
@@ -200,13 +208,16 @@ class PatientWorker(ThreadWorker):
     def _hand_over(self, conn: PatientConn, arrival: Arrival) -> None:
         """Give a whole request to a thread."""
         self._leave_share(conn)
+        if arrival.refusal:
+            self._refuse(conn, arrival.refusal)
+            return
         if not arrival.has_head and conn.sock.refused:  # nothing that a view could answer
             self._refuse(conn, MEMORY_FULL)
             return
-        conn.hand_over(arrival.pieces(), ends=arrival.discards)
+        conn.hand_over(arrival.pieces())
         super().enqueue_req(conn)
 
-    def finish_request(self, conn: Any, fs: Future) -> None:
+    def finish_request(self, conn: Any, fs: Future[bool]) -> None:
         """Give the bytes of an answered request back; wait for the next one, or close."""
         if self.cfg.is_ssl:
             super().finish_request(conn, fs)
@@ -217,6 +228,14 @@ class PatientWorker(ThreadWorker):
         else:
             self._lingering.add(conn, self.poller)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer, with all our headers, what neither the parser nor the application could."""
+        code = refusal_of(exc)
+        if code is None:
+            self.log.exception("Error handling request")
+        metrics_of(self._app).refusals.labels(code or FAILED).inc()
+        send_what_fits(client, early_answer(code or FAILED))
+
     def murder_pending(self) -> None:
         """Drop the requests that arrive too slowly; called in every turn of the loop."""
         super().murder_pending()
@@ -224,6 +243,7 @@ class PatientWorker(ThreadWorker):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_S
+        self._housekeeping.look()
         if not self.alive and not self._is_stopping:
             self._stop_listening()
             for arrival in self._arriving.values():
@@ -250,7 +270,7 @@ class PatientWorker(ThreadWorker):
     def _refuse(self, conn: PatientConn, code: str) -> None:
         """Answer a request that is not whole, and end its connection."""
         self._forget(conn)
-        _send_what_fits(conn.sock, early_answer(code))
+        send_what_fits(conn.sock, early_answer(code))
         metrics_of(self._app).refusals.labels(code).inc()
         self._give_back(conn)
         if self._lingering.is_full:
@@ -278,11 +298,3 @@ class PatientWorker(ThreadWorker):
         """Take the bytes off the client's unfinished ones."""
         self._shares.give_back(conn.client_key, conn.shared_bytes)
         conn.shared_bytes = 0
-
-
-def _send_what_fits(sock: socket.socket, data: bytes) -> None:
-    """Send without waiting; a client that does not take it misses it."""
-    try:
-        sock.send(data)
-    except OSError:
-        return

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from brain_cnn.errors import BundleError
 from brain_cnn.web.problems import problem, problem_response
 from brain_cnn.web.runtime import metrics as prometheus
+from brain_cnn.web.runtime.queue import queue_of
 from brain_cnn.web.runtime.trace import current_trace
 from brain_cnn.web.uploads import classifier
 
@@ -21,7 +22,21 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The load balancer gets 200 if a drawn slice goes through the real engine."""
+    """The load balancer gets 200 if a drawn slice goes through the real engine.
+
+    503 too while a request works on whose slot had to be taken back: a process that has many of
+    them has no processor time left. `slot_age_s`: for how long the slot that is held longest
+    has been held, in seconds.
+    """
+    queue = queue_of(current_app)
+    queue.take_back()
+    age = round(queue.oldest_s, 1)
+    if queue.overdue:
+        sentence = (
+            f"{queue.overdue} requests work for longer than {queue.longest_s:g} s, the longest "
+            f"for {age:g} s; their slots were taken back (BRAIN_CNN_SLOT_SECONDS)."
+        )
+        return problem_response(problem(503, sentence, code="slot-overdue"))
     model = classifier()
     current_trace().takes_slots = False
     try:
@@ -34,10 +49,13 @@ def readyz() -> Response:
         status="ready",
         model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         engine=model.engine.name,
+        slot_age_s=age,
     )
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus gets the numbers of all processes of this server."""
-    return Response(prometheus.metrics().page(), content_type=prometheus.CONTENT_TYPE)
+    own = prometheus.metrics()
+    own.slots_seen(queue_of(current_app))
+    return Response(own.page(), content_type=prometheus.CONTENT_TYPE)
