@@ -242,7 +242,8 @@ def _load(path: Path) -> Pool:
 
 def _filled(masks: Image) -> NDArray[np.bool_]:
     """Return bool (N,): which masks uint8 (N, S, S) are not empty."""
-    return masks.reshape(len(masks), -1).max(axis=1) > 127
+    filled: NDArray[np.bool_] = masks.reshape(len(masks), -1).max(axis=1) > 127
+    return filled
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -7,14 +7,16 @@ the gate is measured on enters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.descriptors import describe
-from brain_cnn.ood.outliers import Picture, make_outliers, vary
+from brain_cnn.ood.outlier_drawings import Picture
+from brain_cnn.ood.outliers import make_outliers, vary
 from brain_cnn.ood.ranks import LEVELS, PASS_SHARE
 from brain_cnn.preprocess import prepare
 
@@ -169,7 +171,7 @@ def learn_outliers(
     return draft.likeness
 
 
-def _no_warning():  # type: ignore[no-untyped-def]
+def _no_warning() -> AbstractContextManager[Any]:
     """Silence "not converged": the number of epochs is chosen, not a failure."""
     import warnings
 

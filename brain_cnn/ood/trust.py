@@ -50,7 +50,8 @@ class Trust:
     def odds(self, inputs: Floats) -> Floats:
         """Return the log odds (N,) that the label holds."""
         scaled = np.clip((inputs - self.mean) / self.scale, -6.0, 6.0)
-        return scaled @ self.weights[:-1] + self.weights[-1]
+        odds: Floats = scaled @ self.weights[:-1] + self.weights[-1]
+        return odds
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return what `from_arrays` takes."""
