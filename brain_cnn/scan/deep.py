@@ -86,8 +86,7 @@ def read_deep(data: bytes, kind: str, limits: ScanLimits, orientation: int = 1) 
         if page is None or not page.is_deep:
             return None
         _check(page.width, page.height, page.samples, page.bits, limits)
-        if page.tile_width * page.tile_height > limits.max_pixels:
-            raise ValueError("a tile larger than any slice")
+        _check_tiles(page, limits)
         pixels = np.asarray(imagecodecs.tiff_decode(data, index=0))
         if pixels.ndim == 3 and pixels.shape[:2] != (page.height, page.width):
             pixels = np.moveaxis(pixels, 0, 2)  # one plane for each colour
@@ -117,6 +116,22 @@ def _check(width: int, height: int, samples: int, bits: int, limits: ScanLimits)
             "image-too-large",
             f"The image unpacks to {size:,} bytes; the limit is {_MAX_BYTES:,}.",
             "Scale it down to the size of a slice, 1024 x 1024 at most.",
+            status=413,
+        )
+
+
+def _check_tiles(page: TiffPage, limits: ScanLimits) -> None:
+    """Refuse a page in tiles that are larger than a slice may be, or too many."""
+    wide, high = page.tile_width, page.tile_height
+    if not wide and not high:
+        return
+    count = -(-page.width // max(1, wide)) * -(-page.height // max(1, high))
+    if wide * high > limits.max_pixels or count > _MAX_TILES:
+        raise ScanError(
+            "image-too-large",
+            f"The TIFF is cut into {count:,} tiles of {wide} x {high} pixels; the limit is "
+            f"{_MAX_TILES:,} tiles, and {limits.max_pixels:,} pixels for one.",
+            "Save it again as an ordinary TIFF or PNG.",
             status=413,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +56,7 @@ def read_dicom(data: bytes, limits: ScanLimits, deadline: Deadline) -> Reading:
         check_syntax(syntax)
         complete(dataset)
         check_size(dataset, limits)
-        with warnings.catch_warnings():
-            # Also where the program that calls us turns warnings into errors.
-            warnings.simplefilter("ignore")
-            return _reading(dataset, _frames(dataset, syntax, limits, deadline))
+        return _reading(dataset, _frames(dataset, syntax, limits, deadline))
     except ScanError:
         raise
     except Exception as error:  # pydicom decodes values when they are asked for, anywhere
@@ -153,7 +151,7 @@ def _padding_of(dataset: Dataset) -> tuple[float, float] | None:
     return (value, value) if limit is None else (min(value, limit), max(value, limit))
 
 
-def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
+def _palette_or_grey(dataset: Dataset, stored: NDArray[Any], place: int) -> Frame:
     if text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         return _colour(_through_palette(dataset, stored))
     values, rescale = _rescaled(dataset, stored, place)
@@ -165,7 +163,9 @@ def _palette_or_grey(dataset: Dataset, stored: NDArray, place: int) -> Frame:
     return frame
 
 
-def _rescaled(dataset: Dataset, stored: NDArray, place: int) -> tuple[NDArray, Rescale | None]:
+def _rescaled(
+    dataset: Dataset, stored: NDArray[Any], place: int
+) -> tuple[NDArray[Any], Rescale | None]:
     """Step 1 of `display`: through the Modality LUT, else slope and intercept of the frame."""
     scale = rescale_of(dataset, place, own=True)
     if scale is None and "ModalityLUTSequence" in dataset:
@@ -181,19 +181,22 @@ def _rescaled(dataset: Dataset, stored: NDArray, place: int) -> tuple[NDArray, R
     return native, Rescale(np.float32(scale[0]), np.float32(scale[1]))
 
 
-def _voi_lut(dataset: Dataset, values: NDArray) -> NDArray[np.uint8] | None:
+def _voi_lut(dataset: Dataset, values: NDArray[Any]) -> NDArray[np.uint8] | None:
     """Step 2 of `display` where the header gives a table (PS3.3 C.11.2.1.1)."""
     try:
         whole = np.rint(values).astype(np.int32)
         table = dataset.VOILUTSequence[0]
         bits = int(table.LUTDescriptor[2])
         looked_up = np.asarray(apply_voi(whole, dataset)).astype(np.float32)
-        return np.rint(np.clip(looked_up * (255.0 / (2**bits - 1)), 0, 255)).astype(np.uint8)
+        result: NDArray[np.uint8] | None = np.rint(
+            np.clip(looked_up * (255.0 / (2**bits - 1)), 0, 255)
+        ).astype(np.uint8)
+        return result
     except Exception:  # a broken table: the window or the percentiles serve
         return None
 
 
-def _through_palette(dataset: Dataset, stored: NDArray) -> NDArray:
+def _through_palette(dataset: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
     try:
         _check_palette(dataset)
         coloured = np.asarray(apply_color_lut(stored, dataset))
@@ -219,7 +222,7 @@ def _check_palette(dataset: Dataset) -> None:
         check_segments(table, bits, little_endian)
 
 
-def _colour(rgb: NDArray, bits: int = 0) -> Frame:
+def _colour(rgb: NDArray[Any], bits: int = 0) -> Frame:
     """Return the luminance of (H, W, 3) RGB, display-ready.
 
     Args:

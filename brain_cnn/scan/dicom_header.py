@@ -118,7 +118,8 @@ def item_of(dataset: Dataset, keyword: str, place: int) -> Dataset | None:
         sequence = dataset.get(keyword)
         if sequence is None or place >= len(sequence):
             return None
-        return sequence[place]
+        result: Dataset | None = sequence[place]
+        return result
     except Exception:  # see `first_numbers`
         return None
 
@@ -224,9 +225,14 @@ _TIMES = (
 )
 
 
+def first_of(values: list[float] | None) -> float | None:
+    """Return the first of the numbers of an element, None where it has none."""
+    return values[0] if values else None
+
+
 def _weighting_by_times(dataset: Dataset, frame: int) -> str:
     tr, te, ti = (
-        (in_group(dataset, frame, sequence, inner, keyword) or [None])[0]
+        first_of(in_group(dataset, frame, sequence, inner, keyword))
         for sequence, inner, keyword in _TIMES
     )
     if tr is None or te is None or "EP" in text(dataset, "ScanningSequence").split():

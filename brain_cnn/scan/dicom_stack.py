@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from brain_cnn.scan.dicom_header import groups_of, in_group, item_of, modality_of, text
+from brain_cnn.scan.dicom_header import first_of, groups_of, in_group, item_of, modality_of, text
 
 # What tells pictures of one place apart: the functional group of an enhanced file, the element
 # there, and the element of a plain file (PS3.3 C.8.13.5, C.7.6.16.2.2, C.7.6.18).
@@ -30,7 +30,7 @@ def stack_key(dataset: Dataset) -> str:
 def repeats_of(dataset: Dataset, frame: int) -> tuple[Any, ...]:
     """Return echo, temporal position, and so on of a frame, for comparison only."""
     found: list[Any] = [
-        (in_group(dataset, frame, sequence, inner, keyword) or [None])[0]
+        first_of(in_group(dataset, frame, sequence, inner, keyword))
         for sequence, inner, keyword in _REPEATS
     ]
     kinds = [holder for holder in _frame_types(dataset, frame) if holder]

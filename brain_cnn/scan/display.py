@@ -71,7 +71,10 @@ class Window:
             with np.errstate(over="ignore"):  # what becomes infinite is white or black
                 scaled = (values.astype(np.float32) - self.low) / (self.high - self.low)
         if self.sigmoid:
-            return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (scaled - 0.5), -60, 60)))
+            result: NDArray[np.float32] = 1.0 / (
+                1.0 + np.exp(np.clip(-4.0 * (scaled - 0.5), -60, 60))
+            )
+            return result
         return np.clip(scaled, 0.0, 1.0)
 
 
@@ -216,7 +219,8 @@ def _shown(frame: Frame, rows: slice, window: Window) -> NDArray[np.uint8]:
     if frame.inverted:
         shares = 1.0 - shares
     shares[outside] = 0.0
-    return np.rint(shares * 255.0).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(shares * 255.0).astype(np.uint8)
+    return result
 
 
 def common_window(frames: Sequence[Frame]) -> tuple[Window, bool]:
@@ -272,7 +276,7 @@ def percentile_window(frames: Sequence[Frame]) -> Window:
     return Window(low * unit, high * unit)
 
 
-def window_to_uint8(values: NDArray) -> NDArray[np.uint8]:
+def window_to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Map real values (H, W) of any range onto uint8 by a percentile window.
 
     Values that are not finite become black. A constant image becomes black.

@@ -18,10 +18,12 @@ from brain_cnn.scan.geometry import Geometry
 from brain_cnn.scan.inflate import GZIP, CutOff, inflate
 from brain_cnn.scan.types import ScanFacts, ScanLimits
 
+_Vector = tuple[int, int, int]
+
 # From the canonical axes of nibabel, right-anterior-superior, to what a radiologist sees.
 # For each plane: the axis that counts the slices, the axes of the screen's right and down,
 # which of the three run against the screen, and DICOM's vectors of right and down.
-_VIEWS: dict[str, tuple[int, int, int, tuple[int, ...], tuple, tuple]] = {
+_VIEWS: dict[str, tuple[int, int, int, tuple[int, ...], _Vector, _Vector]] = {
     "axial": (2, 0, 1, (0, 1), (1, 0, 0), (0, 1, 0)),
     "coronal": (1, 0, 2, (0, 1, 2), (1, 0, 0), (0, 0, -1)),
     "sagittal": (0, 1, 2, (1, 2), (0, 1, 0), (0, 0, -1)),
@@ -45,16 +47,16 @@ def read_nifti(data: bytes, limits: ScanLimits, plane: str = "axial") -> Reading
     Raises:
         ScanError: 413 too large; 422 damaged, truncated, or not a volume of numbers.
     """
-    data = _unpacked(data, limits)
+    content = _unpacked(data, limits)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = _open(data)
+            image = _open(content)
             shape = _check_shape(image.shape, limits)
-            _check_length(image, len(data))
+            _check_length(image, len(content))
             affine, placed = _affine(image.header)
             lean = _lean(affine)
-            volume, spacing, rescale = _canonical(image, data, shape, affine)
+            volume, spacing, rescale = _canonical(image, content, shape, affine)
             # Only now is it known which axis counts the slices.
             limits.check_slices(volume.shape[_VIEWS[plane][0]], volume.size)
     except ScanError:
@@ -208,7 +210,7 @@ def _lean(affine: NDArray[np.float64]) -> float:
 
 def _canonical(
     image: Any, data: bytes | bytearray, shape: tuple[int, ...], affine: NDArray[np.float64]
-) -> tuple[NDArray, NDArray[np.float64], Rescale | None]:
+) -> tuple[NDArray[Any], NDArray[np.float64], Rescale | None]:
     """Return the first volume in right-anterior-superior order, as it is stored.
 
     Returns:
@@ -219,7 +221,7 @@ def _canonical(
 
     # The proxy keeps what the header said; an image sets its own header back.
     stored = image.dataobj
-    volume: NDArray = np.ndarray(shape, stored.dtype, data, stored.offset, order="F")
+    volume: NDArray[Any] = np.ndarray(shape, stored.dtype, data, stored.offset, order="F")
     rescale = None
     if (stored.slope, stored.inter) != (1.0, 0.0):
         rescale = Rescale(np.float64(stored.slope), np.float64(stored.inter))
@@ -231,7 +233,7 @@ def _canonical(
 
 
 def _slices(
-    volume: NDArray, spacing: NDArray[np.float64], rescale: Rescale | None, plane: str
+    volume: NDArray[Any], spacing: NDArray[np.float64], rescale: Rescale | None, plane: str
 ) -> list[Frame]:
     """Cut the volume into upright slices, in the direction of their normal."""
     through, across, down, flipped, right_vector, down_vector = _VIEWS[plane]

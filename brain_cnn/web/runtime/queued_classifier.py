@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from brain_cnn.inference.answer import Answer
 from brain_cnn.inference.classifier import Classifier, Progress
 from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.inputs import Input
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.scan import Scan
 from brain_cnn.web.runtime.queue import hold_slot
@@ -18,7 +19,7 @@ class ServedClassifier(Classifier):
 
     def classify_study(
         self,
-        data: bytes | Sequence[bytes],
+        data: Input | Sequence[Input],
         *,
         force: bool = False,
         plane: str = "axial",
