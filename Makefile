@@ -31,7 +31,7 @@ serve: $(SERVE)/ready
 	$(SERVE)/bin/python -m brain_cnn.cli serve
 
 test: lint
-	$(DEV)/bin/python -m pytest $(if $(ARGS),,--cov) $(ARGS)
+	$(DEV)/bin/python -m pytest $(if $(ARGS),,--cov --numprocesses auto --dist loadfile) $(ARGS)
 
 lint: $(DEV)/ready
 	$(DEV)/bin/ruff check .

@@ -121,19 +121,6 @@ def grafted_pool(
     return _kept(key, make, numbers, cache, workers)
 
 
-def join(pools: Sequence[Pool]) -> Pool:
-    """Return one pool after the other, as one."""
-    parts = [pool.data for pool in pools]
-    data = PreparedData(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.masks for part in parts if part.masks is not None]),
-        np.concatenate([part.has_mask for part in parts]),
-    )
-    names = ("weightings", "planes", "origins")
-    return Pool(data, *(np.concatenate([getattr(pool, name) for pool in pools]) for name in names))
-
-
 def _synthetic(heads: list[Head], settings: SyntheticSettings, size: int, number: int) -> Made:
     one = make_slice(heads, number, settings)
     ready = prepare(one.pixels, size)
@@ -255,7 +242,8 @@ def _load(path: Path) -> Pool:
 
 def _filled(masks: Image) -> NDArray[np.bool_]:
     """Return bool (N,): which masks uint8 (N, S, S) are not empty."""
-    return masks.reshape(len(masks), -1).max(axis=1) > 127
+    filled: NDArray[np.bool_] = masks.reshape(len(masks), -1).max(axis=1) > 127
+    return filled
 
 
 def _digest(array: NDArray[Any]) -> str:

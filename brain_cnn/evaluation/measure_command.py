@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from brain_cnn.dataset.index import load_masks
 from brain_cnn.dataset.labelled import LabelledData, load_labelled, true_labels
 from brain_cnn.errors import BrainCnnError, SettingsError
 from brain_cnn.evaluation import external, sections, trust_figures
+from brain_cnn.evaluation.external_patients import evaluate_patients
 from brain_cnn.evaluation.figures import save_figure
 from brain_cnn.evaluation.metrics import format_interval
 from brain_cnn.evaluation.models import EvaluatedModel, KerasModel, ServedModel
@@ -119,6 +120,19 @@ class Measurement:
         self._save(trust_figures.selective_curves(curves, title), "selective_external")
         return found
 
+    def external2(self) -> dict[str, Any]:
+        """Other scanners whose patients are known, by class and weighting."""
+        data = external.read_external(self._need("external2"))
+        masks = {}
+        if self.args.external2_masks is not None:
+            for name, one in external.read_pictures(self.args.external2_masks):
+                path = PurePosixPath(name)
+                masks[f"{path.parent.name}/{path.stem}"] = one.pixels
+        found = {"ours": evaluate_patients(self.ours, data, masks)}
+        for row in found["ours"]["rows"]:
+            print(f"  {row['class']} {row['weighting']}: recall {format_interval(row['recall'])}")
+        return found
+
     def refusal(self) -> dict[str, Any]:
         """What is no brain MRI, against the protocol test; the baseline has no gate."""
         named = list(external.read_pictures(self._need("not_brain")))
@@ -192,6 +206,7 @@ SECTIONS: dict[str, tuple[Callable[[Measurement], dict[str, Any]], str, bool]] =
     "sureness": (Measurement.sureness, "sureness", True),
     "refusal": (Measurement.refusal, "not_brain_mri", False),
     "external": (Measurement.external, "external", True),
+    "external2": (Measurement.external2, "external2", True),
     "localisation": (Measurement.localisation, "localisation", True),
     "shortcuts": (Measurement.shortcuts, "shortcuts", False),
     "faithfulness": (Measurement.faithfulness, "faithfulness", True),
@@ -258,6 +273,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--protocol", type=Path, help="CSV of the protocol split")
     add("--masks", help="folder or ZIP of tumour masks")
     add("--external", help="folder or ZIP of other scanners: <class>/<subtype>-<weighting>-<n>")
+    add("--external2", help="a second such set: <class>/<patient>-<weighting>-<n>")
+    add("--external2-masks", help="its tumour masks: <class>/<patient>-<n>")
     add("--not-brain", help="folder or ZIP of pictures that are no brain MRI: <kind>-<n>")
     add("--only", help=f"sections, comma-separated, of {', '.join(SECTIONS)}; default: all")
     add("--out", type=Path, help="metrics.json and figures/ go here; default: the bundle")

@@ -149,6 +149,23 @@ def external(metrics: Metrics) -> str:
     )  # fmt: skip
 
 
+def external_patients(metrics: Metrics) -> str:
+    """Other scanners whose patients are known, by class and weighting."""
+    models = _models(metrics.get("external2", {}))
+    if not models:
+        return NOT_MEASURED
+    head = ["class", "weighting", "recall", "called `notumor`", "confident",
+            "accuracy of the confident", "unfamiliar", "peak on the tumour",
+            "slices (patients)"]  # fmt: skip
+    keys = ("recall", "called_notumor", "confident", "accuracy_of_confident", "unfamiliar",
+            "pointing")  # fmt: skip
+    rows = [
+        [row["class"], row["weighting"], *(_cell(row[key]) for key in keys), _size(row["recall"])]
+        for row in models[0][1]["rows"]
+    ]
+    return f"{models[0][1]['protocol']}.\n\n{table(head, rows)}"
+
+
 def refusal(metrics: Metrics) -> str:
     """What is no brain MRI, and how much of it is refused."""
     part = metrics.get("not_brain_mri")
@@ -225,6 +242,7 @@ TRUST_REGIONS: dict[str, Callable[[Metrics], str]] = {
     "sureness": uncertainty,
     "selective": selective,
     "external": external,
+    "external2": external_patients,
     "refusal": refusal,
     "corrupted": corrupted,
     "faithfulness": faithfulness,

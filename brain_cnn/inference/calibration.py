@@ -162,8 +162,7 @@ class Calibration:
         if self.trust is None or self.appearance is None:
             return gate, np.ones(len(tensors))
         inputs = self._trust_inputs(output, distances, gate.excess)
-        called = output.logits.argmax(axis=1)
-        return gate, self.trust.of(inputs, gate.scaled, gate.excess, called)
+        return gate, self.trust.of(inputs)
 
     def trust_inputs(self, output: EngineOutput, excess: Floats) -> Floats:
         """Return what trust is judged by; `excess` (N, 3) as `excesses` gives it."""

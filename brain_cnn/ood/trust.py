@@ -1,22 +1,17 @@
 """Whether a label may be called confident: would it hold, had the slice another source?
 
-A probability that is calibrated on slices of the same scanners says little about others.
-Three things must speak for a label, and the weakest one counts:
-
-- a logistic regression that tells right labels from wrong ones on val slices whose source was
-  changed: other contrasts and textures, tumours laid into heads without one
-  (`training.fit_trust`). It sees only what one forward pass gives;
-- the look of the slice (its descriptors) must be that of the source which the label was learned
-  from: tumours and normals come from different ones, and a tumour that looks like a picture
-  of the normals' source is where such a model goes wrong;
-- all checks of the gate together must find it common, more so than the gate asks.
+A probability that is calibrated on slices of the same scanners says little about others. Trust
+is a logistic regression on what one forward pass gives, fitted to right and wrong labels of
+slices of other sources: synthetic heads in every weighting and real normal heads, with and
+without tumours laid in, none of them from a head that was trained on, and val slices with
+other contrasts and textures (`training.fit_trust`). It is an estimate of the probability that
+the label holds on a scanner that the model does not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,71 +22,36 @@ Floats = NDArray[np.float64]
 _NONE = LABELS.index(NOTUMOR)
 _TUMOURS = [index for index in range(len(LABELS)) if index != _NONE]
 
-# Descriptors count half: only the oddest ones of each label lower the trust.
-_DESCRIPTOR_RANKS = 2.0
-# The oddness counts a third.
-_ODD_RANKS = 3.0
-
 
 @dataclass(frozen=True)
 class Trust:
     """What trusts a label, and the limit from which on it may be confident.
 
-    Trust is a share of val slices: how many are trusted no more than this one.
-
     Attributes:
         mean, scale: float (F,), of the inputs (`trust_inputs`).
         weights: float (F + 1,), of the logistic regression, the last one the bias.
-        quantiles: float (201,), its log odds on the val slices.
-        source: float (K + 1,), weights of the scaled descriptors for "looks like the tumours'
-            source", the last one the bias.
-        source_quantiles: float (4, 201), by label named, how much the descriptors of val slices
-            speak for the label's source.
-        odd_quantiles: float (201,), `oddness` of the val slices.
         limit: trust in 0..1 from which on a label may be confident.
     """
 
     mean: Floats
     scale: Floats
     weights: Floats
-    quantiles: Floats
-    source: Floats
-    source_quantiles: Floats
-    odd_quantiles: Floats
     limit: float = 0.0
 
-    def of(
-        self, inputs: Floats, descriptors: Floats, excess: Floats, labels: NDArray[np.integer]
-    ) -> Floats:
+    def of(self, inputs: Floats) -> Floats:
         """Return the trust (N,) in 0..1; 0 where an input is no number.
 
         Args:
             inputs: float (N, F), of `trust_inputs`.
-            descriptors: float (N, K), scaled descriptors (`Appearance.scaled`).
-            excess: float (N, 3), of each check of the gate.
-            labels: int (N,), the label named.
         """
-        ranks = _rank(self.odds(inputs), self.quantiles)
-        speaks = self.speaks(descriptors, labels)
-        own = np.array(
-            [
-                _rank(speaks[[row]], self.source_quantiles[label])[0]
-                for row, label in enumerate(labels)
-            ]
-        )
-        common = 1.0 - _rank(oddness(excess), self.odd_quantiles)
-        trust = np.minimum(np.minimum(ranks, _DESCRIPTOR_RANKS * own), _ODD_RANKS * common)
+        trust = 1.0 / (1.0 + np.exp(-self.odds(inputs)))
         return np.where(np.isnan(trust), 0.0, trust)
 
     def odds(self, inputs: Floats) -> Floats:
         """Return the log odds (N,) that the label holds."""
         scaled = np.clip((inputs - self.mean) / self.scale, -6.0, 6.0)
-        return scaled @ self.weights[:-1] + self.weights[-1]
-
-    def speaks(self, descriptors: Floats, labels: NDArray[np.integer]) -> Floats:
-        """Return how much the descriptors (N, K) speak for the source of the label named."""
-        tumours = descriptors @ self.source[:-1] + self.source[-1]
-        return np.where(np.asarray(labels) == _NONE, -tumours, tumours)
+        odds: Floats = scaled @ self.weights[:-1] + self.weights[-1]
+        return odds
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return what `from_arrays` takes."""
@@ -109,22 +69,8 @@ class Trust:
             return None
         parts = {name: arrays[f"trust_{name}"].astype(np.float64) for name in _FIELDS}
         made = cls(**{**parts, "limit": float(parts["limit"])})  # type: ignore[arg-type]
-        made.of(made.mean[None], made.source[None, :-1], np.zeros((1, 3)), np.zeros(1, np.int64))
+        made.of(made.mean[None])
         return made
-
-
-def oddness(excess: Floats) -> Floats:
-    """Return the sum (N,) of the excesses of all checks (N, 3)."""
-    return excess.sum(axis=1)
-
-
-def _rank(values: Floats, quantiles: Floats) -> Floats:
-    return np.interp(values, quantiles, _levels(len(quantiles)))
-
-
-@cache
-def _levels(count: int) -> Floats:
-    return np.linspace(0.0, 1.0, count)
 
 
 _FIELDS = tuple(Trust.__dataclass_fields__)

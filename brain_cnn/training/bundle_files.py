@@ -63,7 +63,8 @@ def write_bundle(
     for file in files:
         (staging / file).replace(out / file)
     staging.rmdir()
-    origin = BundleOrigin(_training_record(made, data), made.report.as_dict(), package_versions())
+    record = _training_record(made, data) | {"notumor_shift": trained.notumor_shift}
+    origin = BundleOrigin(record, made.report.as_dict(), package_versions())
     write_bundle_json(
         out,
         name=made.name,
@@ -76,7 +77,8 @@ def write_bundle(
 
 def _training_record(made: MadeFrom, data: LabelledData) -> dict[str, Any]:
     """Return the settings for `bundle.json`, with those of the network started from."""
-    record = json.loads(settings_as_json(made.settings)) | {"split": data.split.name}
+    record: dict[str, Any] = json.loads(settings_as_json(made.settings))
+    record |= {"split": data.split.name}
     if made.start_from is not None:
         record["started_from"] = _earlier_settings(made.start_from)
     return record

@@ -1,7 +1,8 @@
 """Fit everything but the weights of a bundle again, without a training.
 
     python scripts/calibrate.py --bundle models/brain_cnn --data brain-tumor-mri.zip \\
-        --split protocol --protocol provenance.csv --masks masks-trainval.zip
+        --split protocol --protocol provenance.csv --masks masks-trainval.zip \\
+        --labels head-labels.zip --normals normal-volumes.zip
 
 Temperature, prediction sets, the familiarity gate and the trust are fitted on the split's
 train and val parts; calibration files and their checksums in bundle.json are replaced. The
@@ -27,6 +28,8 @@ from brain_cnn.errors import BrainCnnError
 from brain_cnn.inference.bundle import load_bundle
 from brain_cnn.inference.calibration import Calibration
 from brain_cnn.training.fit_calibration import refit_calibration, refit_sets
+from brain_cnn.training.mixing import other_sources
+from brain_cnn.training.settings import TrainSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepared = prepare_all(data.images, labels, own, bundle.input_size)
         print("Calibrating ...", flush=True)
         start = time.perf_counter()
-        fitted = refit_calibration(bundle.path, data, prepared, seed=args.seed)
+        others = None
+        if args.labels is not None and args.normals is not None:
+            others = other_sources(
+                prepared,
+                data.split.val,
+                TrainSettings(seed=args.seed),
+                args.labels,
+                args.normals,
+                args.cache,
+            )
+        fitted = refit_calibration(bundle.path, data, prepared, seed=args.seed, others=others)
         seconds = time.perf_counter() - start
         print(f"Temperature {fitted.temperature:.3f}; fitted in {seconds:.0f} s.")
         print(f"Written to {bundle.path}. Next: python scripts/measure.py.")
@@ -71,6 +84,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--split", choices=SPLITS, default="protocol", help="the one it was trained with")
     add("--protocol", type=Path, help="CSV of the protocol split")
     add("--masks", help="folder or ZIP of tumour masks: makes the trust better founded")
+    add("--labels", type=Path, help="ZIP or folder of head label maps: synthetic heads")
+    add("--normals", type=Path, help="ZIP or folder of normal heads' volumes")
+    add("--cache", type=Path, default=Path(".cache/pools"), help="keeps what is made of them")
     add("--seed", type=int, default=0, help="the same seed fits the same calibration")
     add("--sets-only", action="store_true", help="fit the prediction sets again, nothing else")
     return parser.parse_args(argv)

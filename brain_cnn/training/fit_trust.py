@@ -1,7 +1,8 @@
-"""Fit when a label may be called confident, on val slices whose source was changed."""
+"""Fit when a label may be called confident, on slices of other sources than the training's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,9 @@ from brain_cnn.dataset.augment import AugmentSettings, augment
 from brain_cnn.dataset.batches import PreparedData
 from brain_cnn.dataset.edits import transplant
 from brain_cnn.labels import LABELS, NOTUMOR
-from brain_cnn.ood.ranks import LEVELS
 
 Tensors = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 # Other contrasts, textures and resolutions than any the val slices have; upright heads.
 _OTHER_SOURCE = AugmentSettings(
@@ -24,6 +25,8 @@ _ROUNDS = 3
 _GRAFTS = 600
 # A grafted tumour counts as this many slices of another contrast: there are fewer of them.
 _GRAFT_WEIGHT = 2.0
+# How weak the regression's coefficients are kept: a few thousand slices, some thirty inputs.
+_INVERSE_PENALTY = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,30 @@ class Shifted:
     """Slices that stand for other sources.
 
     Attributes:
-        tensors: float32 (N, S, S, 1), what the network sees.
+        tensors: float32 (N, S, S, 1), the network's input.
         truth: int64 (N,), positions in `LABELS`.
         weights: float64 (N,), how much each counts.
     """
 
     tensors: Tensors
     truth: NDArray[np.int64]
-    weights: NDArray[np.float64]
+    weights: Floats
 
 
-def shift_sources(prepared: PreparedData, positions: NDArray[np.int64], seed: int = 0) -> Shifted:
-    """Return the slices at `positions` as other sources might have shown them.
+def shift_sources(
+    prepared: PreparedData,
+    positions: NDArray[np.int64],
+    seed: int = 0,
+    others: Sequence[PreparedData] = (),
+) -> Shifted:
+    """Return the slices at `positions` as other sources might have shown them, and others.
 
     With masks, tumours are also laid into heads without one: the shortest way to a tumour
     that comes from where the normals come from.
+
+    Args:
+        others: data sets of other sources that no training saw; each counts as much as the
+            changed slices do.
     """
     rng = np.random.default_rng(seed)
     size = prepared.images.shape[1]
@@ -59,6 +71,11 @@ def shift_sources(prepared: PreparedData, positions: NDArray[np.int64], seed: in
         tensors.append(picture.astype(np.float32) / 255.0)
         truth.append(label)
         weights.append(_GRAFT_WEIGHT)
+    total = sum(weights)
+    for other in others:
+        tensors += [image.astype(np.float32) / 255.0 for image in other.images]
+        truth += other.labels.tolist()
+        weights += [total / len(other.images)] * len(other.images)
     return Shifted(np.stack(tensors)[..., None], np.array(truth), np.array(weights))
 
 
@@ -84,8 +101,8 @@ def _grafts(
 
 
 def fit_odds(
-    inputs: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    inputs: Floats, right: NDArray[np.bool_], weights: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Fit what tells right labels from wrong ones on shifted slices.
 
     Args:
@@ -101,42 +118,25 @@ def fit_odds(
     if right.all() or not right.any():  # nothing to learn from: every label alike
         return mean, scale, np.zeros(inputs.shape[1] + 1)
     scaled = np.clip((inputs - mean) / scale, -6.0, 6.0)
-    model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=3000)
-    model.fit(scaled, right, sample_weight=weights)
+    # Classes as they are: the result is a probability, and is called one.
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=3000)
+    model.fit(scaled, right, sample_weight=weights / weights.mean())
     return mean, scale, np.append(model.coef_[0], model.intercept_[0])
 
 
-def fit_source(
-    descriptors: NDArray[np.float64], labels: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Fit on scaled descriptors (N, K) of train slices which source a slice resembles: (K + 1,)."""
-    from sklearn.linear_model import LogisticRegression
-
-    tumour = np.asarray(labels) != LABELS.index(NOTUMOR)
-    if tumour.all() or not tumour.any():
-        return np.zeros(descriptors.shape[1] + 1)
-    model = LogisticRegression(C=0.001, class_weight="balanced", max_iter=500)
-    model.fit(descriptors, tumour)
-    return np.append(model.coef_[0], model.intercept_[0])
-
-
-def quantiles_by_label(
-    speaks: NDArray[np.float64], labels: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Return (4, 201): quantiles of each label's values, of all values for a label never named."""
-    rows = [speaks[labels == label] for label in range(len(LABELS))]
-    return np.stack([np.quantile(row if len(row) else speaks, LEVELS) for row in rows])
-
-
-def limit_for(trust: NDArray[np.float64], candidate: NDArray[np.bool_], share: float) -> float:
-    """Return the limit at which `share` of all val slices are trusted.
+def limit_for(trust: Floats, right: NDArray[np.bool_], weights: Floats, target: float) -> float:
+    """Return the lowest limit from which on `target` of the trusted labels are right.
 
     Args:
-        trust: float (M,), of all val slices.
-        candidate: bool (M,), familiar.
+        trust: float (N,), of the shifted slices; right: bool (N,); weights: float (N,).
+        target: share in 0..1.
+
+    Returns:
+        A trust; 2, which none reaches, where even the most trusted are not right that often.
     """
-    ordered = np.sort(trust[candidate])[::-1]
-    wanted = round(share * len(trust))
-    if not len(ordered):
-        return 2.0  # none may be confident
-    return float(ordered[min(wanted, len(ordered)) - 1]) if wanted else 2.0
+    order = np.argsort(-trust, kind="stable")
+    total = np.cumsum(weights[order])
+    share = np.cumsum(weights[order] * right[order]) / total
+    # A handful of slices at the top says nothing yet.
+    reached = np.flatnonzero((share >= target) & (total >= 0.02 * total[-1]))
+    return float(trust[order][reached[-1]]) if reached.size else 2.0

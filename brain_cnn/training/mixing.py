@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from brain_cnn.dataset.batches import PreparedData, RealSlices, Source, draw_epoch
 from brain_cnn.dataset.normals import load_normals, slices_of, split_normals
-from brain_cnn.dataset.pools import Pool, grafted_pool, join, normal_pool, synthetic_pool
+from brain_cnn.dataset.pools import Pool, grafted_pool, normal_pool, synthetic_pool
 from brain_cnn.dataset.synthetic.heads import load_heads, split_heads
 from brain_cnn.dataset.synthetic.settings import SyntheticSettings
 from brain_cnn.errors import SettingsError
+from brain_cnn.training.fit_calibration import OtherSources
 from brain_cnn.training.settings import TrainSettings
 
-HELD_OUT_SEED = 900
-"""Of the pools that no training sees: far from the seed of any run."""
+# Of the pools that no training sees: far from the seed of any run.
+_HELD_OUT_SEED = 900
+_HELD_OUT_SYNTHETIC, _HELD_OUT_GRAFTS = 1200, 400
+# Synthetic heads among the gate's positives: enough to be known, fewer than the real ones.
+_GATE_SYNTHETIC = 700
 
 
 @dataclass(frozen=True)
@@ -99,31 +103,39 @@ def build_mixture(
         members = np.arange(start, start + len(pool.data.images))
         parts.append(Part(members, share, 0.0))
         start += len(members)
-    return Mixture(_joined(data, [pool for pool, _ in pools]), parts)
+    return Mixture(join_data([data, *(pool.data for pool, _ in pools)]), parts)
 
 
-def held_out_pools(
-    data: PreparedData, part: NDArray[np.int64], labels: Path, normals: Path, size: int,
-    cache: Path, *, synthetic_count: int = 1200, graft_count: int = 400,
-) -> dict[str, Pool]:  # fmt: skip
-    """Return pictures of heads and subjects that no training saw, for what is fitted after it.
+def other_sources(
+    data: PreparedData, val: NDArray[np.int64], settings: TrainSettings,
+    labels: Path, normals: Path, cache: Path,
+) -> OtherSources:  # fmt: skip
+    """Return pictures of other sources for what is fitted after a training.
 
     Args:
-        part: positions of the real tumours that may be laid in: those of val.
-
-    Returns:
-        "synthetic", "normal" and "grafted".
+        data: the real data set; val: positions of its val part, whose tumours are laid into
+            the heads of subjects that were not trained on.
+        settings: of the training: some of the synthetic heads that it saw are known ones.
     """
-    _, heads = split_heads(load_heads(labels))
-    _, volumes = split_normals(load_normals(normals))
-    slices = [one for volume in volumes for one in slices_of(volume)]
-    return {
-        "synthetic": synthetic_pool(
-            heads, synthetic_count, SyntheticSettings(), HELD_OUT_SEED, size, cache
-        ),
-        "normal": normal_pool(slices, size),
-        "grafted": grafted_pool(slices, pick(data, part), graft_count, HELD_OUT_SEED, cache),
-    }
+    size = data.images.shape[-1]
+    trained, kept = split_heads(load_heads(labels))
+    volumes, kept_volumes = split_normals(load_normals(normals))
+    slices, kept_slices = (
+        [one for volume in part for one in slices_of(volume)] for part in (volumes, kept_volumes)
+    )
+    seen = synthetic_pool(
+        trained, settings.synthetic_count, SyntheticSettings(), 1 + settings.seed, size, cache
+    )
+    few = np.arange(min(_GATE_SYNTHETIC, len(seen.data.images)))
+    laid = grafted_pool(kept_slices, pick(data, val), _HELD_OUT_GRAFTS, _HELD_OUT_SEED, cache)
+    unseen = synthetic_pool(
+        kept, _HELD_OUT_SYNTHETIC, SyntheticSettings(), _HELD_OUT_SEED, size, cache
+    )
+    return OtherSources(
+        join_data([normal_pool(slices, size).data, pick(seen.data, few)]),
+        join_data([normal_pool(kept_slices, size).data, laid.data]),
+        unseen.data,
+    )
 
 
 def pick(data: PreparedData, members: NDArray[np.int64]) -> PreparedData:
@@ -141,15 +153,14 @@ def pick(data: PreparedData, members: NDArray[np.int64]) -> PreparedData:
     )
 
 
-def _joined(data: PreparedData, pools: Sequence[Pool]) -> PreparedData:
-    made = join(pools).data
-    assert made.masks is not None
-    masks = np.zeros_like(data.images) if data.masks is None else data.masks
+def join_data(parts: Sequence[PreparedData]) -> PreparedData:
+    """Return one data set after the other, as one; pictures without mask get an empty one."""
+    masks = [np.zeros_like(part.images) if part.masks is None else part.masks for part in parts]
     return PreparedData(
-        np.concatenate([data.images, made.images]),
-        np.concatenate([data.labels, made.labels]),
-        np.concatenate([masks, made.masks]),
-        np.concatenate([data.has_mask, made.has_mask]),
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate(masks),
+        np.concatenate([part.has_mask for part in parts]),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -22,7 +23,8 @@ from brain_cnn.dataset.report import DataReport, data_report
 from brain_cnn.errors import SettingsError
 from brain_cnn.inference.calibration import Calibration, fit_calibration
 from brain_cnn.inference.predictor import Predictor, keras_network
-from brain_cnn.training.fit_calibration import fit_everything
+from brain_cnn.training.fit_calibration import OtherSources, fit_everything
+from brain_cnn.training.fit_notumor import choose_shift, shift_notumor
 from brain_cnn.training.run_folder import RunFolder
 from brain_cnn.training.settings import TrainSettings
 from brain_cnn.training.trainer import Trainer
@@ -36,11 +38,25 @@ class Trained:
         model: float32 Keras model of the served input size.
         calibration: temperature, set thresholds, familiarity gate.
         test_probabilities: float64 (T, 4), calibrated, of the split's test part.
+        notumor_shift: what was added to the logit of `notumor` after the training.
     """
 
     model: keras.Model
     calibration: Calibration
     test_probabilities: NDArray[np.float64]
+    notumor_shift: float = 0.0
+
+
+class MadePictures(NamedTuple):
+    """What a network learns from beside the real slices.
+
+    Attributes:
+        source: what the epochs are drawn from.
+        others: for what is fitted after the training; None: the data set's own alone.
+    """
+
+    source: Source
+    others: OtherSources | None
 
 
 def report_data(data: LabelledData, run_path: Path) -> DataReport:
@@ -83,7 +99,7 @@ def train_one(
     *,
     resume: bool,
     start: keras.Model | None = None,
-    source: Source | None = None,
+    made: MadePictures | None = None,
 ) -> Trained | None:
     """Fit one network, calibrate it on val, and run it over the test part once.
 
@@ -92,18 +108,38 @@ def train_one(
         settings: every knob. run: where everything of the run is written.
         resume: go on from the run's checkpoint.
         start: a network whose weights are the first ones; None: random ones.
-        source: what the epochs are drawn from; None: the training part alone.
+        made: pictures beside the data set's own; None: the training part alone.
 
     Returns:
         None where Ctrl-C cut the training short: an unfinished network sees no test image.
     """
     split = data.split
-    source = source or RealSlices(prepared, split.train, settings.balance)
+    source = RealSlices(prepared, split.train, settings.balance) if made is None else made.source
     trainer = Trainer(source, prepared, split.val, settings, run, start=start)
     model = trainer.train(resume=resume)
     if run.interrupted:
         return None
+    return finish(model, data, prepared, settings, None if made is None else made.others)
+
+
+def finish(
+    model: keras.Model,
+    data: LabelledData,
+    prepared: PreparedData,
+    settings: TrainSettings,
+    others: OtherSources | None = None,
+) -> Trained:
+    """Calibrate a trained network, and run it over the test part once.
+
+    Args:
+        others: pictures of other sources, to set the bias of `notumor`, the gate and the
+            trust on; None: they know the data set's own alone.
+    """
+    split = data.split
     predictor = Predictor(keras_network(model), settings.size)
+    shift = 0.0
+    if settings.arch == "ours" and others is not None:
+        shift = _set_notumor(model, predictor, data, others)
 
     def logits(positions: NDArray[np.int64]) -> NDArray[np.float32]:
         return predictor.predict_slices(data.images[i] for i in positions).logits
@@ -111,12 +147,29 @@ def train_one(
     if settings.arch == "ours":
         print("Calibrating ...", flush=True)
         calibration = fit_everything(
-            predictor.network, data, prepared, settings.size, seed=settings.seed
+            predictor.network, data, prepared, settings.size, seed=settings.seed, others=others
         )
     else:
         groups = np.asarray(split.groups)[split.val]
         calibration = fit_calibration(logits(split.val), prepared.labels[split.val], groups)
-    return Trained(model, calibration, calibration.probabilities(logits(split.test)))
+    probabilities = calibration.probabilities(logits(split.test))
+    return Trained(model, calibration, probabilities, shift)
+
+
+def _set_notumor(
+    model: keras.Model, predictor: Predictor, data: LabelledData, others: OtherSources
+) -> float:
+    """Shift the logit of `notumor` by what suits val and other sources best; return by what."""
+    val = data.split.val
+    output = predictor.predict_slices(data.images[i] for i in val)
+    judged = [(output.logits, true_labels(data, val))]
+    for other in (others.real_held_out, others.synthetic_held_out):
+        tensors = (image.astype(np.float32)[..., None] / np.float32(255) for image in other.images)
+        judged.append((predictor.predict(tensors).logits, other.labels))
+    shift = choose_shift(judged)
+    shift_notumor(model, shift)
+    print(f"Logit of notumor shifted by {shift}.", flush=True)
+    return shift
 
 
 def load_network(path: Path) -> keras.Model:

@@ -98,9 +98,13 @@ def _draw_images(data: LabelledData, trained: Trained, run_path: Path) -> None:
 
 
 def update_metrics(out: Path, section_name: str, section: dict[str, Any]) -> None:
-    """Replace one section of `metrics.json` and leave the others."""
+    """Replace one section of `metrics.json`; others, and a baseline not trained now, stay."""
     path = out / "metrics.json"
     metrics = json.loads(path.read_text()) if path.exists() else {}
+    old = metrics.get(section_name, {})
+    if "baseline" in old and "baseline" not in section and old["sentence"] == section["sentence"]:
+        section = {**section, "baseline": old["baseline"]}
+        section["predictions"] = {**old["predictions"], **section["predictions"]}
     metrics[section_name] = section
     part = out / "metrics.json.part"
     part.write_text(json.dumps(metrics, indent=1) + "\n")

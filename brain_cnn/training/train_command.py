@@ -32,7 +32,7 @@ from brain_cnn.training.settings import BASELINE, TrainSettings, with_changes
 if TYPE_CHECKING:
     from brain_cnn.dataset.batches import PreparedData
     from brain_cnn.dataset.labelled import LabelledData
-    from brain_cnn.training.pipeline import Trained
+    from brain_cnn.training.pipeline import MadePictures, Trained
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
@@ -130,24 +130,37 @@ def _train_networks(
     plans: dict[str, TrainSettings],
 ) -> dict[str, Trained] | None:
     """Train one network after the other; None where Ctrl-C cut one short."""
-    from brain_cnn.training import mixing, pipeline
+    from brain_cnn.training import pipeline
     from brain_cnn.training.run_folder import RunFolder
 
-    source = mixing.build_mixture(
-        prepared, data.split.train, plans["ours"], args.labels, args.normals, args.cache
-    )
+    made = _make_pictures(args, data, prepared, plans["ours"])
     start = None if args.start_from is None else pipeline.load_network(args.start_from)
     networks: dict[str, Trained] = {}
     for name, plan in plans.items():
         print(f"\nTraining {name}: {plan.epochs} epochs of {plan.epoch_images} images.", flush=True)
         run = RunFolder(args.run_dir / name)
-        ours: dict[str, Any] = {"start": start, "source": source} if name == "ours" else {}
+        ours: dict[str, Any] = {"start": start, "made": made} if name == "ours" else {}
         trained = pipeline.train_one(data, prepared, plan, run, resume=args.resume, **ours)
         if trained is None:
             print(f"Checkpoints, to use or to go on from: {run.path}/best.keras, last.keras")
             return None
         networks[name] = trained
     return networks
+
+
+def _make_pictures(
+    args: argparse.Namespace, data: LabelledData, prepared: PreparedData, settings: TrainSettings
+) -> MadePictures:
+    """Make the pictures beside the real ones, or find them in the cache."""
+    from brain_cnn.training import mixing
+    from brain_cnn.training.pipeline import MadePictures
+
+    labels, normals, split = args.labels, args.normals, data.split
+    source = mixing.build_mixture(prepared, split.train, settings, labels, normals, args.cache)
+    if labels is None or normals is None:
+        return MadePictures(source, None)
+    others = mixing.other_sources(prepared, split.val, settings, labels, normals, args.cache)
+    return MadePictures(source, others)
 
 
 def _load(args: argparse.Namespace, drawn: Path) -> LabelledData:

@@ -49,12 +49,25 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         path.parent.mkdir(parents=True)
         drawn = folder if folder in LABELS else "glioma"
         path.write_bytes(encode(draw_phantom(drawn, 90 + number)))
+    for folder, weighting, number in [
+        ("glioma", "flair", 0),
+        ("glioma", "t1", 0),
+        ("notumor", "t1", 1),
+    ]:
+        image, mask = draw_phantom_with_mask(folder, 70 + number)
+        path = root / "external2" / folder / f"p00{number}-{weighting}-2.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(image))
+        if mask.any():
+            (root / "masks2" / folder).mkdir(parents=True, exist_ok=True)
+            (root / "masks2" / folder / f"p00{number}-2.png").write_bytes(encode(mask))
     (root / "strangers").mkdir()
     (root / "strangers" / "photo-1.png").write_bytes(encode(draw_phantom("notumor", 5)[::-1, :60]))
     return {
         "--data": str(root / "data"), "--protocol": str(root / "protocol.csv"),
         "--masks": str(root / "masks"), "--external": str(root / "external"),
-        "--not-brain": str(root / "strangers"),
+        "--not-brain": str(root / "strangers"), "--external2": str(root / "external2"),
+        "--external2-masks": str(root / "masks2"),
     }  # fmt: skip
 
 
@@ -67,14 +80,19 @@ def test_every_light_section_lands_in_metrics_json_and_in_its_table(
     inputs: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"training": {"kept": 1}}))
-    only = "sureness,refusal,external,localisation,shortcuts"
+    only = "sureness,refusal,external,external2,localisation,shortcuts"
     assert run(inputs, tmp_path, "--only", only) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["training"] == {"kept": 1}
     assert metrics["sureness"]["ours"]["n"] == 8
     assert metrics["external"]["ours"]["weightings"]["t1 contrast"]["n"] == 3
     assert metrics["localisation"]["ours"]["n"] == 6
-    for name in ("sureness", "selective", "external", "refusal", "shortcuts"):
+    rows = metrics["external2"]["ours"]["rows"]
+    assert [(row["class"], row["weighting"]) for row in rows] == [
+        ("glioma", "flair"), ("glioma", "t1"), ("notumor", "t1"),
+    ]  # fmt: skip
+    assert [row["pointing"] and row["pointing"]["n"] for row in rows] == [1, 1, None]
+    for name in ("sureness", "selective", "external", "external2", "refusal", "shortcuts"):
         text = TRUST_REGIONS[name](metrics)
         assert text != NOT_MEASURED and "|---|" in text
     assert "10.3389/fmed.2025.1664673" in TRUST_REGIONS["four-numbers"](metrics)

@@ -12,8 +12,9 @@ from brain_cnn.inference.output import EngineOutput
 from brain_cnn.labels import LABELS
 from brain_cnn.ood import outlier_drawings as drawings
 from brain_cnn.ood import outliers
+from brain_cnn.ood.appearance import Appearance
 from brain_cnn.ood.descriptors import NUMBERS, describe
-from brain_cnn.ood.fit_gate import ValSlices, describe_pictures, fit_appearance
+from brain_cnn.ood.fit_gate import ValSlices, describe_pictures, fit_appearance, set_limits
 from brain_cnn.ood.gate import CHECKS, SENTENCES, Check
 from brain_cnn.phantoms import draw_phantom
 from brain_cnn.preprocess import prepare
@@ -187,3 +188,20 @@ def test_one_pass_gives_familiarity_and_trust(calibration, features) -> None:
     assert [one.familiarity for one in predictions] == gate.familiarity.tolist()
     assert [one.reasons for one in predictions] == gate.checks
     assert all(one.trust == 1 for one in predictions), "without a trust every label is trusted"
+
+
+def test_limits_let_the_chosen_share_of_every_source_pass() -> None:
+    """A source that lies farther out is not drowned by one that has more slices."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0, 1, (900, 3)), rng.normal(4, 1, (100, 3))])
+    empty = np.zeros(3)
+    draft = Appearance(
+        np.zeros(2), np.ones(2), np.zeros((2, 1)), np.zeros((3, 1)), np.zeros(2), empty, empty + 1,
+        np.zeros(201),
+    )  # fmt: skip
+    sources = np.repeat([0, 1], [900, 100])
+    for own, least in ((sources, 0.98), (None, 0.5)):
+        limits = set_limits(draft, values, own).limits
+        passed = (values <= limits).all(axis=1)
+        assert min(passed[:900].mean(), passed[900:].mean()) >= least
+    assert (values[900:] <= limits).all(axis=1).mean() < 0.95

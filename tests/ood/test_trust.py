@@ -12,21 +12,11 @@ from brain_cnn.ood.mahalanobis import FeatureGate
 from brain_cnn.ood.trust import Trust, trust_inputs
 from brain_cnn.phantoms import draw_phantom_with_mask
 from brain_cnn.preprocess import prepare
-from brain_cnn.training.fit_trust import (
-    fit_odds,
-    fit_source,
-    limit_for,
-    quantiles_by_label,
-    shift_sources,
-)
+from brain_cnn.training.fit_trust import fit_odds, limit_for, shift_sources
 
 LEVELS = np.linspace(0, 1, 201)
-# One input whose odds are themselves, and a look that says nothing.
-TRUST = Trust(
-    np.zeros(1), np.ones(1), np.array([1.0, 0.0]), np.linspace(-5, 5, 201),
-    np.zeros(3), np.linspace(-1, 1, 804).reshape(4, 201), np.linspace(-1, 1, 201), 0.7,
-)  # fmt: skip
-COMMON = np.full((4, 3), -1.0)
+# One input whose odds are themselves.
+TRUST = Trust(np.zeros(1), np.ones(1), np.array([1.0, 0.0]), 0.7)
 CAREFUL = dataclasses.replace(Calibration.identity(), trust=TRUST)
 
 
@@ -50,48 +40,22 @@ def test_without_a_fitted_trust_the_set_decides_as_before() -> None:
     assert Calibration.identity().verdict(True, ("glioma",), 0.0) == "confident"
 
 
-def by_look(source: list[float]) -> Trust:
-    """Return one that trusts all by their inputs; `source` weighs two numbers of a look."""
-    quantiles = np.tile(np.linspace(-1, 1, 201), (4, 1))
-    return dataclasses.replace(TRUST, source=np.array([*source, 0.0]), source_quantiles=quantiles)
+def test_trust_is_a_probability_and_nothing_broken_is_trusted() -> None:
+    trust = TRUST.of(np.array([[0.0], [100.0], [-100.0], [np.nan]]))
+    assert trust[0] == pytest.approx(0.5) and trust[1] > 0.99
+    assert trust[2] < 0.01 and trust[3] == 0.0
 
 
-def test_trust_is_a_share_and_nothing_broken_is_trusted() -> None:
-    trust = by_look([0.0, 0.0]).of(
-        np.array([[0.0], [100.0], [-100.0], [np.nan]]),
-        np.zeros((4, 2)),
-        COMMON[:4],
-        np.zeros(4, int),
-    )
-    assert trust[0] == pytest.approx(0.5) and trust[1] == 1.0
-    assert trust[2] == 0.0 and trust[3] == 0.0
-    broken = np.array([[np.nan, 0.0]])
-    assert by_look([1.0, 0.0]).of(np.ones((1, 1)), broken, COMMON[:1], np.zeros(1, int))[0] == 0.0
-
-
-def test_a_label_is_trusted_less_where_the_look_is_of_the_other_source() -> None:
-    """The look speaks for the tumours' source: good for a tumour, bad for none."""
-    look, sure = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.full((2, 1), 9.0)
-    trust = by_look([1.0, 0.0])
-    assert trust.of(sure, look, COMMON[:2], np.array([0, 0])).tolist() == [1.0, 0.0]
-    none = label_index(NOTUMOR)
-    assert trust.of(sure, look, COMMON[:2], np.array([none, none])).tolist() == [0.0, 1.0]
-
-
-def test_the_oddest_slices_are_not_trusted() -> None:
-    odd = np.array([[-1.0, -1, 0], [3.0, -1, -1], [-1, -1, 5.0], [np.nan, 0, 0]])
-    trust = by_look([0.0, 0.0]).of(np.full((4, 1), 9.0), np.zeros((4, 2)), odd, np.zeros(4, int))
-    assert trust.tolist() == [1.0, 0.0, 0.0, 0.0]
-
-
-def test_the_limit_lets_the_chosen_share_of_all_slices_be_confident() -> None:
-    trust = np.linspace(0, 1, 100)
-    everyone = np.ones(100, bool)
-    for share in (0.7, 0.5):
-        assert (trust >= limit_for(trust, everyone, share)).sum() == 100 * share
-    few = trust > 0.6  # fewer candidates than the share asks for: all of them
-    assert ((trust >= limit_for(trust, few, 0.7)) & few).sum() == few.sum()
-    assert limit_for(trust, ~everyone, 0.7) > 1.0, "nobody may be confident"
+def test_from_the_limit_on_the_target_share_is_right() -> None:
+    rng = np.random.default_rng(0)
+    trust = rng.random(4000)
+    right = rng.random(4000) < trust
+    weights = np.where(np.arange(4000) % 2, 3.0, 1.0)
+    limit = limit_for(trust, right, weights, 0.9)
+    chosen = trust >= limit
+    assert np.average(right[chosen], weights=weights[chosen]) == pytest.approx(0.9, abs=0.005)
+    assert limit_for(trust, np.zeros(4000, bool), weights, 0.9) > 1.0, "nobody may be confident"
+    assert limit_for(trust, np.ones(4000, bool), weights, 0.9) == trust.min()
 
 
 def test_a_label_that_fails_elsewhere_is_not_trusted() -> None:
@@ -107,17 +71,6 @@ def test_a_label_that_fails_elsewhere_is_not_trusted() -> None:
 
 def test_a_network_that_is_always_right_can_be_fitted() -> None:
     assert not fit_odds(np.ones((5, 2)), np.ones(5, bool), np.ones(5))[2].any()
-    assert not fit_source(np.ones((5, 3)), np.zeros(5, int)).any(), "one source alone"
-
-
-def test_the_source_is_learned_from_the_looks() -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(200) % 4
-    none = labels == label_index(NOTUMOR)
-    looks = rng.normal(size=(200, 5)) + 3 * none[:, None]
-    speaks = dataclasses.replace(TRUST, source=fit_source(looks, labels)).speaks(looks, labels)
-    assert (speaks > 0).mean() > 0.95
-    assert quantiles_by_label(speaks, np.zeros(200, int)).shape == (4, 201)
 
 
 def test_a_saved_trust_is_the_one_that_is_loaded(tmp_path) -> None:
@@ -125,7 +78,7 @@ def test_a_saved_trust_is_the_one_that_is_loaded(tmp_path) -> None:
     dataclasses.replace(CAREFUL, gate=gate).save(tmp_path)
     loaded = Calibration.load(tmp_path).trust
     assert loaded is not None and loaded.limit == 0.7
-    assert np.array_equal(loaded.source_quantiles, TRUST.source_quantiles)
+    assert np.array_equal(loaded.weights, TRUST.weights)
 
 
 def test_inputs_are_finite_for_the_surest_answer() -> None:
@@ -154,6 +107,14 @@ def test_other_sources_hold_tumours_in_heads_of_the_normals(prepared) -> None:
     assert label_index(NOTUMOR) not in shifted.truth[grafted]
     again = shift_sources(prepared, np.arange(24))
     assert np.array_equal(again.tensors, shifted.tensors)
+
+
+def test_pictures_of_other_sources_count_as_much_as_the_changed_ones(prepared) -> None:
+    alone = shift_sources(prepared, np.arange(24))
+    shifted = shift_sources(prepared, np.arange(24), others=[prepared])
+    assert len(shifted.truth) == len(alone.truth) + 24
+    assert shifted.weights[-24:].sum() == pytest.approx(alone.weights.sum())
+    assert np.array_equal(shifted.truth[-24:], prepared.labels)
 
 
 def test_without_masks_there_are_other_contrasts_only(prepared) -> None:

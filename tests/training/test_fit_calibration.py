@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from brain_cnn.dataset.labelled import LabelledData
 from brain_cnn.dataset.splits import Split
 from brain_cnn.errors import BundleError
 from brain_cnn.inference.bundle import load_bundle, update_bundle_files
+from brain_cnn.inference.engines import make_engine
 from brain_cnn.labels import LABELS
 from brain_cnn.phantoms import draw_phantom_with_mask
-from brain_cnn.training.fit_calibration import CONFIDENT_SHARE, refit_calibration, refit_sets
+from brain_cnn.training.fit_calibration import OtherSources, refit_calibration, refit_sets
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +92,28 @@ def test_sets_alone_are_fitted_again_and_nothing_else_changes(drawn, classifier,
     assert loaded.trust_limit == classifier.bundle.calibration.trust_limit
 
 
-def test_no_more_than_the_chosen_share_of_val_is_confident(refitted, drawn):
+def test_refitted_bundle_knows_its_own_heads(refitted, drawn):
     from brain_cnn.evaluation.models import ServedModel
     from brain_cnn.inference.classifier import Classifier
-    from brain_cnn.inference.engines import make_engine
     from brain_cnn.scan.types import Slice
 
     bundle = load_bundle(refitted[0])
     model = ServedModel(Classifier(bundle, make_engine(bundle, threads=1)))
     said = model.predict([Slice(drawn[0].images[i]) for i in drawn[0].split.val])
-    assert said.confident().mean() <= CONFIDENT_SHARE + 1 / 12
     assert said.familiar.mean() >= 0.9
     assert ((said.trust >= 0) & (said.trust <= 1)).all()
+
+
+def test_other_sources_enter_gate_and_trust(refitted, drawn, classifier, tmp_path):
+    """The same heads in other greys: known to the gate once they are among the trained ones."""
+    shutil.copytree(refitted[0], tmp_path / "bundle")
+    data = train_and_val_only(drawn[0])
+    labels = [record.label for record in data.records]
+    prepared = prepare_all(data.images, labels, drawn[1][:48], classifier.bundle.input_size)
+    turned = replace(prepared, images=255 - prepared.images)
+    others = OtherSources(turned, turned, turned)
+    fitted = refit_calibration(tmp_path / "bundle", data, prepared, others=others)
+    tensors = turned.images.astype(np.float32)[..., None] / np.float32(255)
+    model = make_engine(load_bundle(tmp_path / "bundle")).run(tensors)
+    assert (fitted.excesses(model.features, tensors) <= 1).all(axis=1).mean() >= 0.9
+    assert refitted[1].trust.weights.tolist() != fitted.trust.weights.tolist()

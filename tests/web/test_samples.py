@@ -35,19 +35,23 @@ def test_sample_is_a_picture_that_we_read(client, name):
 def test_unknown_sample_is_404_and_400(client):
     assert client.get("/samples/passwd.png").status_code == 404
     assert client.get("/samples/..%2f..%2fapp.png").status_code == 404
-    response = client.post("/api/v1/predict", data={"sample": "nobody"})
+    response = client.post(
+        "/api/v1/predict", data={"sample": "nobody"}, content_type="multipart/form-data"
+    )
     assert response.status_code == 400 and "mni152" in response.json["detail"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_form_without_javascript_judges_a_sample(client, name):
-    response = client.post("/", data={"sample": name})
+    response = client.post("/", data={"sample": name}, content_type="multipart/form-data")
     assert response.status_code == 200 and "data:image/png;base64" in response.text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_answer_for_a_sample_is_that_for_its_file(client, name):
-    (by_name,) = client.post("/api/v1/predict", data={"sample": name}).json["results"]
+    (by_name,) = client.post(
+        "/api/v1/predict", data={"sample": name}, content_type="multipart/form-data"
+    ).json["results"]
     part = {"file": (io.BytesIO(sample_png(name)), "a.png")}
     (by_file,) = client.post("/api/v1/predict", data=part).json["results"]
     by_name.pop("timing_ms"), by_file.pop("timing_ms")
