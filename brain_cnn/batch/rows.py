@@ -10,13 +10,13 @@ from brain_cnn.inference.bundle import Bundle
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER
 from brain_cnn.render.fields import Columns, cells, columns, record
-from brain_cnn.render.words import said_of
+from brain_cnn.render.words import prediction_of
 
 Row = dict[str, Any]
 
 # Of the study where a file has several slices; the table of slices has each of them.
 _FORMAT = record("format")
-_SAID = record(
+_PREDICTION = record(
     "verdict", "label", "confidence", "probabilities", "prediction_set", "coverage",
     "familiarity", "reasons", "trust", "trust_limit",
 )  # fmt: skip
@@ -34,7 +34,7 @@ COLUMNS: Columns = {
     "path": _PATH,
     **columns(_FORMAT),
     "slices": ("whole", "how many slices it holds"),
-    **columns(_SAID + _STUDY),
+    **columns(_PREDICTION + _STUDY),
     "error_code": ("text", "why there is no answer, for programs; empty where there is one"),
     "error": ("text", "the same in a sentence"),
     "model": ("text", "name and version of the model"),
@@ -57,7 +57,7 @@ def row_of(item: Item, result: StudyDiagnosis | ScanError, bundle: Bundle) -> Ro
     if isinstance(result, ScanError):
         return row | {"error_code": result.code, "error": str(result)}
     row |= {"slices": len(result.slices)}
-    row |= cells(_SAID, said_of(result), result)
+    row |= cells(_PREDICTION, prediction_of(result), result)
     return row | cells(_FORMAT + _STUDY, result, result)
 
 

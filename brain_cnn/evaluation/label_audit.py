@@ -6,7 +6,7 @@ look-alike groups, so that no image is judged by what learned from it or from it
 - *label*: the probability that a simple classifier of descriptors (`ood.descriptors`) gives
   to the image's own label (self-confidence; Northcutt et al. 2021, "confident learning"). It
   is low for a picture that looks like another folder's.
-- *outlier* (kind "stranger"): the log odds that a small network, which learned heads from
+- *outlier*: the log odds that a small network, which learned heads from
   made pictures that are none (`ood.outliers`), takes the image for one. High for a CT.
 """
 
@@ -36,7 +36,7 @@ class Suspect:
 
     Attributes:
         position: of the image.
-        kind: "label" or "stranger".
+        kind: "label" or "outlier".
         score: of `kind`; see the module.
         looks_like: for "label" the likeliest label, else "".
     """
@@ -128,7 +128,7 @@ def list_suspects(scores: AuditScores, labels: NDArray[np.int64], count: int = 3
         )
         for i in by_label
         if int(scores.probabilities[i].argmax()) != int(labels[i])
-    ] + [Suspect(int(i), "stranger", float(scores.outlier[i])) for i in by_outlier]
+    ] + [Suspect(int(i), "outlier", float(scores.outlier[i])) for i in by_outlier]
 
 
 def audit_labels(

@@ -10,7 +10,7 @@ from brain_cnn.inference.bundle import Bundle
 from brain_cnn.inference.diagnosis import Diagnosis
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
-from brain_cnn.render.fields import SAID, SCAN, SLICE, STUDY, values
+from brain_cnn.render.fields import PREDICTION, SCAN, SLICE, STUDY, values
 from brain_cnn.render.overlay import overlay, png_data_uri
 from brain_cnn.scan import Scan
 
@@ -28,7 +28,7 @@ def part_json(part: AnswerPart, bundle: Bundle, heatmap: str = "") -> dict[str, 
     """
     telling, study = part.telling, part.study
     result: dict[str, Any] = {
-        **values(SAID, telling, study),
+        **values(PREDICTION, telling, study),
         "slice_index": telling.slice_index,
         "slice_count": telling.slice_count,
         "notes": list(telling.notes),
@@ -47,9 +47,9 @@ def part_json(part: AnswerPart, bundle: Bundle, heatmap: str = "") -> dict[str, 
     return result
 
 
-def said_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return what the model says of one slice, without its pictures."""
-    return values(SAID, diagnosis)
+def prediction_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the prediction of one slice, without its pictures."""
+    return values(PREDICTION, diagnosis)
 
 
 def slice_json(diagnosis: Diagnosis, study: StudyDiagnosis) -> dict[str, Any]:

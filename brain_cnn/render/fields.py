@@ -3,8 +3,8 @@
 JSON, CSV, Parquet and the OpenAPI schema are made of it. A field that is added to a record
 below is in all of them that write the record; nothing else needs to change.
 
-`take` gets two things: what the model says (a slice or a study) and the study that it belongs
-to; of a scan, the scan and None.
+`take` gets two things: the prediction (of a slice or a study) and the study that it belongs to; of
+a scan, the scan and None.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from brain_cnn.inference.diagnosis import Diagnosis
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
-from brain_cnn.render.words import Said, headline
+from brain_cnn.render.words import headline
 
 COLUMN_KINDS = ("text", "whole", "number", "yes-no")
 """Kinds of a column in a table; the others are made of these."""
@@ -34,7 +34,7 @@ class Field:
         kind: one of `COLUMN_KINDS`, or "label", "verdict", "labels" (a prediction set),
             "shares" (a number for each class), "texts", "wholes", "pair" (of numbers), "checks".
         meaning: in words; the unit of a number is in its name.
-        take: (said, study) -> the value; see above.
+        take: (prediction, study) -> the value; see above.
         least, most: range of a number.
         empty: whether it may be null.
     """
@@ -59,10 +59,6 @@ def _count(name: str, meaning: str, take: Callable[[Any, Any], Any], least: int 
     return Field(name, "whole", meaning, take, least)
 
 
-def _telling(said: Said) -> Diagnosis:
-    return said.most_telling if isinstance(said, StudyDiagnosis) else said
-
-
 def _fact(name: str) -> Callable[[Any, Any], Any]:
     return lambda scan, _: getattr(scan.facts, name) or None
 
@@ -71,8 +67,8 @@ def _listed(pair: Sequence[float] | None) -> list[float] | None:
     return None if pair is None else list(pair)
 
 
-def _curve(said: Diagnosis, study: StudyDiagnosis) -> dict[str, float] | None:
-    row = study.evidence[said.slice_index]
+def _curve(prediction: Diagnosis, study: StudyDiagnosis) -> dict[str, float] | None:
+    row = study.evidence[prediction.slice_index]
     if not row[0] >= 0:  # NaN, where too few neighbours are familiar
         return None
     return {name: float(share) for name, share in zip(LABELS, row, strict=True)}
@@ -113,11 +109,11 @@ _FIELDS: tuple[Field, ...] = (
         "whether the picture is like those that the model knows", lambda d, s: d.familiar,
     ),
     _share("familiarity", "0 to 1, higher is more like what the model knows",
-           lambda d, s: _telling(d).familiarity),
+           lambda d, s: d.familiarity),
     Field(
         "reasons", "checks",
         "what was checked for the familiarity, and what of it failed",
-        lambda d, s: [check.as_dict() for check in _telling(d).reasons],
+        lambda d, s: [check.as_dict() for check in d.reasons],
     ),
     _share(
         "trust",
@@ -161,7 +157,7 @@ _FIELDS: tuple[Field, ...] = (
     # Of the scan, as the study says it.
     Field("format", "text", "what the content of the file is", lambda d, s: s.scan_format),
     Field(
-        "modality", "text", "of the DICOM header, where it is said",
+        "modality", "text", "of the DICOM header, where it is known",
         lambda d, s: s.facts.modality or None, empty=True,
     ),
     Field(
@@ -182,11 +178,11 @@ def record(*names: str) -> Record:
     return tuple(FIELDS[name] for name in names)
 
 
-SAID = record(
+PREDICTION = record(
     "label", "confidence", "probabilities", "prediction_set", "coverage", "familiar",
     "familiarity", "reasons", "trust", "trust_limit", "verdict", "headline", "verdict_reason",
 )  # fmt: skip
-"""What the model says of a slice, or of a study."""
+"""The prediction of a slice, or of a study."""
 
 SLICE = record(
     "slice_index", "position_mm", "verdict", "label", "confidence", "probabilities",
@@ -213,11 +209,11 @@ SCAN: Record = (
         lambda scan, _: scan.facts.oblique,
     ),
     Field(
-        "slice_thickness_mm", "number", "thickness of one slice, where it is said",
+        "slice_thickness_mm", "number", "thickness of one slice, where it is known",
         lambda scan, _: scan.facts.slice_thickness_mm, empty=True,
     ),
     Field(
-        "pixel_spacing_mm", "pair", "(row, column) spacing as stored, where it is said",
+        "pixel_spacing_mm", "pair", "(row, column) spacing as stored, where it is known",
         lambda scan, _: _listed(scan.facts.pixel_spacing_mm), empty=True,
     ),
     Field("notes", "texts", FIELDS["notes"].meaning, lambda scan, _: list(scan.notes)),
@@ -225,18 +221,18 @@ SCAN: Record = (
 """What was read: of a header only this, and nothing of a person."""
 
 
-def values(fields: Record, said: Any, study: StudyDiagnosis | None = None) -> dict[str, Any]:
+def values(fields: Record, prediction: Any, study: StudyDiagnosis | None = None) -> dict[str, Any]:
     """Return the fields as they stand in JSON."""
-    return {field.name: field.take(said, study) for field in fields}
+    return {field.name: field.take(prediction, study) for field in fields}
 
 
 def cells(
-    fields: Record, said: Any, study: StudyDiagnosis | None = None, prefix: str = ""
+    fields: Record, prediction: Any, study: StudyDiagnosis | None = None, prefix: str = ""
 ) -> dict[str, Any]:
     """Return the fields as the cells of a row: plain values, None for what is empty."""
     row: dict[str, Any] = {}
     for field in fields:
-        value, name = field.take(said, study), prefix + field.name
+        value, name = field.take(prediction, study), prefix + field.name
         if field.kind == "shares":
             row |= {_share_column(prefix, label): value[label] for label in LABELS}
         elif field.kind == "labels":

@@ -13,8 +13,8 @@ from brain_cnn.inference.diagnosis import UNFAMILIAR
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DISCLAIMER, LABELS
 from brain_cnn.render.answer_json import scan_json, series_json, slice_json, study_json
-from brain_cnn.render.fields import SAID, values
-from brain_cnn.render.words import said_of
+from brain_cnn.render.fields import PREDICTION, values
+from brain_cnn.render.words import prediction_of
 from brain_cnn.scan import Scan, Slice, left_out_note
 
 CSV_COLUMNS = (
@@ -46,7 +46,7 @@ def as_row(
         "file": str(path),
         "files": files,
         "slice_count": len(result.slices),
-        **values(SAID, said_of(result), result),
+        **values(PREDICTION, prediction_of(result), result),
         "forced": result.forced,
         "scan": scan_json(scan),
         "study": study_json(result) if len(result.slices) > 1 else None,

@@ -11,14 +11,11 @@ from typing import NamedTuple
 
 from brain_cnn.errors import ScanError
 from brain_cnn.inference.answer import SeriesAnswer
-from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Diagnosis
+from brain_cnn.inference.diagnosis import CONFIDENT, UNCERTAIN, UNFAMILIAR, Prediction
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import DESCRIPTIONS, DISPLAY_NAMES, LABELS
 from brain_cnn.scan import ScanFacts
 from brain_cnn.scan.modality import modality_words
-
-Said = Diagnosis | StudyDiagnosis
-"""The statement about a slice or a study."""
 
 SHORT_NAMES: dict[str, str] = {
     "glioma": "glioma",
@@ -62,20 +59,20 @@ FORCED = "Judged on request: the header says that this is no MRI, and the model 
 NO_EVIDENCE = "No slice shows evidence that rules out “none of these tumours”."
 
 
-def said_of(study: StudyDiagnosis) -> Said:
-    """Return what an answer says: the study, or its only slice."""
+def prediction_of(study: StudyDiagnosis) -> Prediction:
+    """Return the prediction that an answer shows: of the study, or of its only slice."""
     return study if len(study.slices) > 1 else study.slices[0]
 
 
-def headline(said: Said) -> str:
+def headline(prediction: Prediction) -> str:
     """Return the verdict in a few words; no class is named for an unfamiliar picture."""
-    if said.verdict == UNFAMILIAR:
+    if prediction.verdict == UNFAMILIAR:
         return "Not like the brain MRI that this model knows"
-    if said.verdict == CONFIDENT:
-        return DISPLAY_NAMES[said.label]
-    if len(said.prediction_set) == len(LABELS):
+    if prediction.verdict == CONFIDENT:
+        return DISPLAY_NAMES[prediction.label]
+    if len(prediction.prediction_set) == len(LABELS):
         return "Uncertain: it could be any of the four classes"
-    names = [SHORT_NAMES[label] for label in said.prediction_set]
+    names = [SHORT_NAMES[label] for label in prediction.prediction_set]
     if len(names) == 1:
         return f"Uncertain: perhaps {names[0]}"
     return f"Uncertain: {', '.join(names[:-1])} or {names[-1]}"
@@ -85,37 +82,36 @@ def badge(study: StudyDiagnosis) -> str:
     """Return the word above the headline, and that it is of a study where it is."""
     count = len(study.slices)
     about = f", for the study of {count} slices" if count > 1 else ""
-    return VERDICTS[said_of(study).verdict].badge + about
+    return VERDICTS[prediction_of(study).verdict].badge + about
 
 
-def lead(said: Said) -> str:
+def lead(prediction: Prediction) -> str:
     """Return the sentence below the headline."""
-    if said.verdict == UNFAMILIAR:
+    if prediction.verdict == UNFAMILIAR:
         return NO_CLASS
-    if said.verdict == CONFIDENT:
-        return DESCRIPTIONS[said.label]
-    if len(said.prediction_set) > 1:
-        return (
-            f"The model cannot tell these apart here. Its first guess is {SHORT_NAMES[said.label]}."
-        )
+    if prediction.verdict == CONFIDENT:
+        return DESCRIPTIONS[prediction.label]
+    if len(prediction.prediction_set) > 1:
+        guess = SHORT_NAMES[prediction.label]
+        return f"The model cannot tell these apart here. Its first guess is {guess}."
     return "One class is left, but the model is not sure enough of it."
 
 
-def probability_words(said: Said) -> str:
+def probability_words(prediction: Prediction) -> str:
     """Return what the largest number is, without the number."""
-    return f"calibrated probability of {SHORT_NAMES[said.label]}"
+    return f"calibrated probability of {SHORT_NAMES[prediction.label]}"
 
 
-def set_names(said: Said) -> str:
+def set_names(prediction: Prediction) -> str:
     """Return the prediction set, likeliest first."""
-    return ", ".join(SHORT_NAMES[label] for label in said.prediction_set)
+    return ", ".join(SHORT_NAMES[label] for label in prediction.prediction_set)
 
 
-def coverage_words(said: Said) -> str:
+def coverage_words(prediction: Prediction) -> str:
     """Return what the target coverage of a prediction set means, in a sentence."""
     return (
-        f"Target coverage {said.coverage * 100:g} %: on slices like its training data, whatever "
-        "their class, so many of 100 sets are meant to hold the true one."
+        f"Target coverage {prediction.coverage * 100:g} %: on slices like its training data, "
+        "whatever their class, so many of 100 sets are meant to hold the true one."
     )
 
 
@@ -135,7 +131,7 @@ def evidence_words(study: StudyDiagnosis) -> str:
 
 def note_words(study: StudyDiagnosis) -> tuple[str, ...]:
     """Return what a person should know of the reading; no class is named for a refused study."""
-    refused = said_of(study).verdict == UNFAMILIAR
+    refused = prediction_of(study).verdict == UNFAMILIAR
     # The study's own notes are about the classes.
     return study.most_telling.notes if refused else study.notes
 
@@ -179,7 +175,8 @@ def series_verdict(answer: SeriesAnswer) -> str:
     """Return the answer for a series of an upload on one line."""
     if isinstance(answer.study, ScanError):
         return answer.study.message
-    said = said_of(answer.study)
-    if said.verdict == UNFAMILIAR:
+    prediction = prediction_of(answer.study)
+    if prediction.verdict == UNFAMILIAR:
         return "refused: not like the brain MRI that this model knows"
-    return f"{said.verdict}: {' or '.join(SHORT_NAMES[label] for label in said.prediction_set)}"
+    names = [SHORT_NAMES[label] for label in prediction.prediction_set]
+    return f"{prediction.verdict}: {' or '.join(names)}"

@@ -19,7 +19,7 @@ from brain_cnn.web.runtime.library_warnings import log_library_warnings
 from brain_cnn.web.runtime.logs import LOGGER, PrivateApp, set_up_logging
 from brain_cnn.web.runtime.metrics import Metrics, install_metrics
 from brain_cnn.web.runtime.queue import ByteBudget, EngineQueue, install_queue
-from brain_cnn.web.runtime.queued_classifier import ServedClassifier
+from brain_cnn.web.runtime.queued_classifier import QueuedClassifier
 from brain_cnn.web.runtime.watch import watch_requests
 from brain_cnn.web.security import protect
 from brain_cnn.web.settings import Settings
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None, classifier: Classifier | None =
     return app
 
 
-def _served(settings: Settings, classifier: Classifier | None) -> ServedClassifier:
+def _served(settings: Settings, classifier: Classifier | None) -> QueuedClassifier:
     """Return the model behind the queue, tested."""
     if classifier is None:
         classifier = load_classifier(
@@ -91,14 +91,14 @@ def _served(settings: Settings, classifier: Classifier | None) -> ServedClassifi
             threads=settings.engine_threads,
             limits=settings.scan_limits,
         )
-    served = ServedClassifier(
+    served = QueuedClassifier(
         classifier.bundle, classifier.engine, settings.coverage, settings.scan_limits
     )
     served.self_test()
     return served
 
 
-def _flask_app(settings: Settings, served: ServedClassifier) -> PrivateApp:
+def _flask_app(settings: Settings, served: QueuedClassifier) -> PrivateApp:
     """Return the application without its views, with what they ask it for."""
     app = PrivateApp(
         "brain_cnn", template_folder=resource("templates"), static_folder=str(resource("static"))

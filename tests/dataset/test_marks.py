@@ -52,7 +52,7 @@ def data(tmp_path):
     return records, groups, _protocol(tmp_path / "p.csv", names, labels, conflicts=(14, 15))
 
 
-def _listed(*places: int, kind: str = "stranger") -> list[dict[str, str]]:
+def _listed(*places: int, kind: str = "outlier") -> list[dict[str, str]]:
     return [{"path": f"{place}.png", "kind": kind} for place in places]
 
 
@@ -88,7 +88,7 @@ def test_each_kind_of_list_has_its_score_and_both_count_a_picture_once(data):
     records, groups, protocol = data
     suspects = _listed(1, 9, 8, 7) + _listed(0, 3, kind="label")
     lists = score_marks(records, groups, suspects, [], protocol).lists
-    assert (lists["stranger"].precision, lists["stranger"].recall) == (1 / 4, 1 / 3)
+    assert (lists["outlier"].precision, lists["outlier"].recall) == (1 / 4, 1 / 3)
     assert (lists["label"].precision, lists["label"].by_mark) == (1.0, {"ct": 1, "lesion": 1})
     assert (lists[BOTH].listed, lists[BOTH].marked) == (5, 2)
 
@@ -97,10 +97,10 @@ def test_head_of_the_list_is_scored_apart_and_follows_its_order(data):
     records, groups, protocol = data
     good = _listed(3, *range(4, 14))
     found = score_marks(records, groups, good, [], protocol)
-    assert found.lists["stranger"].first == {10: 1} and found.lists[BOTH].first == {}
+    assert found.lists["outlier"].first == {10: 1} and found.lists[BOTH].first == {}
     assert "1 of the first 10." in found.text
     late = score_marks(records, groups, good[1:] + good[:1], [], protocol)
-    assert late.lists["stranger"].first == {10: 0} and late.lists["stranger"].marked == 1
+    assert late.lists["outlier"].first == {10: 0} and late.lists["outlier"].marked == 1
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,4 @@ def test_one_image_of_each_copy_group_is_listed_with_its_path(planted):
     copies = np.arange(COUNT) // 2 * 2
     found = audit_labels(images, [LABELS[i] for i in labels], names, copies, 2)
     assert found and all(int(one["path"].removesuffix(".png")) % 2 == 0 for one in found)
-    assert {one["kind"] for one in found} <= {"label", "stranger"}
+    assert {one["kind"] for one in found} <= {"label", "outlier"}

@@ -1,4 +1,4 @@
-"""Promises about sureness: probabilities, prediction sets, the gate."""
+"""Calibrated probabilities, prediction sets, the gate."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ from conftest import client_of, encode, upload
 from test_viewer import parts_of
 
 from brain_cnn.inference.classifier import Classifier
-from brain_cnn.web.runtime.queued_classifier import ServedClassifier
+from brain_cnn.web.runtime.queued_classifier import QueuedClassifier
 
 ACCEPT = {"Accept": "application/x-ndjson, multipart/form-data"}
 
@@ -83,7 +83,7 @@ def test_slot_is_held_while_slices_are_judged_and_free_when_the_answer_is_made(
     client = client_of(confident)
     queue = client.application.extensions["brain_cnn.queue"]
     held = []
-    real = ServedClassifier.classify_scan
+    real = QueuedClassifier.classify_scan
 
     def watched(self, *args, **options):
         try:
@@ -91,7 +91,7 @@ def test_slot_is_held_while_slices_are_judged_and_free_when_the_answer_is_made(
         finally:
             held.append(queue.lengths[0])
 
-    monkeypatch.setattr(ServedClassifier, "classify_scan", watched)
+    monkeypatch.setattr(QueuedClassifier, "classify_scan", watched)
     _, lines, _ = streamed(client, volume_of(phantom, 20))
     assert lines[-1]["done"] == 20 and held == [1] and queue.lengths == (0, 0)
 

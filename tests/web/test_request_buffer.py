@@ -4,7 +4,7 @@ import pytest
 
 from brain_cnn.web.runtime import early_answers, request_buffer
 from brain_cnn.web.runtime.chunks import Chunks
-from brain_cnn.web.runtime.request_buffer import SLOWEST_BYTES_PER_S, Arrival, Part
+from brain_cnn.web.runtime.request_buffer import SLOWEST_BYTES_PER_S, Part, RequestBuffer
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 11\r\n\r\nhello world"
@@ -31,8 +31,8 @@ def clock(monkeypatch):
     return clock
 
 
-def arrival(**options):
-    return Arrival(**({"max_body": 100, "patience_s": 10.0} | options))
+def buffer(**options):
+    return RequestBuffer(**({"max_body": 100, "patience_s": 10.0} | options))
 
 
 WITH_LENGTH = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
@@ -49,7 +49,7 @@ WITH_LENGTH = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
 )
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
 def test_whole_exactly_at_its_last_byte(data, handed_over, step):
-    request = arrival()
+    request = buffer()
     for start in range(0, len(data), step):
         assert request.part is not Part.WHOLE
         request.add(data[start : start + step])
@@ -61,7 +61,7 @@ def test_whole_exactly_at_its_last_byte(data, handed_over, step):
 
 def test_next_request_s_bytes_are_kept():
     for first, handed_over in [(GET, GET), (CHUNKED, WITH_LENGTH % 11 + b"hello world")]:
-        request = arrival()
+        request = buffer()
         request.add(first + POST)
         assert request.part is Part.WHOLE
         assert b"".join(request.pieces()) == handed_over + POST
@@ -70,7 +70,7 @@ def test_next_request_s_bytes_are_kept():
 def test_empty_piece_is_never_handed_over():
     # The parser takes it for the end of the connection.
     for data in (GET, POST, CHUNKED):
-        request = arrival()
+        request = buffer()
         request.add(data)
         assert all(request.pieces())
 
@@ -80,7 +80,7 @@ def test_empty_piece_is_never_handed_over():
     [b"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 5000"],
 )
 def test_body_over_the_limit_is_thrown_away(head):
-    request = arrival()
+    request = buffer()
     request.add(head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     for _ in range(101 if b"101" in head else 401):
         assert request.part is Part.BODY
@@ -91,7 +91,7 @@ def test_body_over_the_limit_is_thrown_away(head):
 
 
 def test_chunked_body_over_the_limit_is_thrown_away():
-    request = arrival()
+    request = buffer()
     request.add(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(30):
         request.add(b"5\r\nhello\r\n")
@@ -102,7 +102,7 @@ def test_chunked_body_over_the_limit_is_thrown_away():
 
 def refusal_of(data):
     """Return the code with which a request is refused at once, and keep nothing of it."""
-    request = arrival()
+    request = buffer()
     request.add(data)
     assert request.part is Part.WHOLE and request.size == 0
     return request.refusal
@@ -114,7 +114,7 @@ def test_what_is_no_length_is_refused(length):
 
 
 def test_length_of_any_number_of_digits_is_a_body_that_is_too_large():
-    request = arrival()
+    request = buffer()
     request.add(b"POST / HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % (b"9" * 20))
     assert request.part is Part.BODY and request.discards and not request.refusal
 
@@ -181,7 +181,7 @@ def test_body_of_tiny_chunks_is_refused_before_it_takes_much_time():
 
 
 def test_body_that_comes_fast_enough_may_take_as_long_as_it_needs(clock):
-    request = arrival(max_body=1 << 30)
+    request = buffer(max_body=1 << 30)
     request.add(b"POST / HTTP/1.1\r\nContent-Length: 10485760\r\n\r\n")
     for _ in range(150):
         clock.now += 1
@@ -191,13 +191,13 @@ def test_body_that_comes_fast_enough_may_take_as_long_as_it_needs(clock):
 
 
 def test_announced_body_gives_no_time_before_it_comes(clock):
-    request = arrival(max_body=1 << 30)
+    request = buffer(max_body=1 << 30)
     request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n")
     assert request.deadline == clock.now + 10
 
 
 def test_what_came_fast_is_no_credit_for_a_stop(clock):
-    request = arrival(max_body=1 << 30)
+    request = buffer(max_body=1 << 30)
     request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n" + bytes(50 << 20))
     assert request.deadline == clock.now + 10
     for _ in range(100):  # a byte a second does not keep it alive
@@ -207,7 +207,7 @@ def test_what_came_fast_is_no_credit_for_a_stop(clock):
 
 
 def test_chunked_body_may_take_longer_too(clock):
-    request = arrival(max_body=1 << 30)
+    request = buffer(max_body=1 << 30)
     request.add(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n")
     clock.now += 5
     request.add(bytes(1 << 20))
@@ -215,7 +215,7 @@ def test_chunked_body_may_take_longer_too(clock):
 
 
 def test_end_for_all_is_kept_by_fast_ones_too(clock):
-    request = arrival(max_body=1 << 30)
+    request = buffer(max_body=1 << 30)
     request.add(b"POST / HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n")
     request.end_by(clock.now + 2)
     request.add(bytes(1 << 20))
@@ -268,7 +268,7 @@ def test_each_byte_of_a_chunked_body_is_looked_at_a_bounded_number_of_times(size
 
 def test_body_in_tiny_pieces_takes_no_more_memory_than_its_bytes():
     body = bytes(range(256)) * 1000
-    request = arrival(max_body=1 << 20)
+    request = buffer(max_body=1 << 20)
     request.add(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body))
     for start in range(0, len(body), 2):
         request.add(body[start : start + 2])

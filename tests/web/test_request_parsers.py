@@ -11,7 +11,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from brain_cnn.web.runtime.request_buffer import Arrival, Part
+from brain_cnn.web.runtime.request_buffer import Part, RequestBuffer
 
 EXAMPLES = int(os.environ.get("PARSER_EXAMPLES", "1000"))
 MOST = 10_000
@@ -89,12 +89,12 @@ def gunicorn_reads(data):
 
 def buffer_reads(data, step):
     """Return the buffer once it wants no more, and the bytes that it took."""
-    arrival = Arrival(MOST, 10.0)
+    buffer = RequestBuffer(MOST, 10.0)
     for start in range(0, len(data), step):
-        arrival.add(data[start : start + step])
-        if arrival.part is Part.WHOLE:
-            return arrival, data[: start + step]
-    return arrival, data
+        buffer.add(data[start : start + step])
+        if buffer.part is Part.WHOLE:
+            return buffer, data[: start + step]
+    return buffer, data
 
 
 @settings(
@@ -105,19 +105,19 @@ def buffer_reads(data, step):
 )
 @given(data=HEADS | broken() | LOOSE, step=st.sampled_from([1, 2, 3, 5, 100_000]))
 def test_buffer_and_parser_read_the_same(data, step):
-    arrival, taken = buffer_reads(data, step)
+    buffer, taken = buffer_reads(data, step)
     truth = gunicorn_reads(taken)
-    if arrival.part is not Part.WHOLE:
+    if buffer.part is not Part.WHOLE:
         event("more is wanted")
-        assert truth is None or arrival.discards, "the parser has a request, the buffer waits on"
-    elif arrival.refusal:
+        assert truth is None or buffer.discards, "the parser has a request, the buffer waits on"
+    elif buffer.refusal:
         event("refused")
         # What only we refuse: codings beside chunks, trailers, and long lines between chunks.
         assert truth is None or b"chunked" in taken.lower()
     else:
         event("handed over")
         assert truth is not None, "a thread would wait for the client"
-        read, rest = gunicorn_reads(b"".join(arrival.pieces()))
+        read, rest = gunicorn_reads(b"".join(buffer.pieces()))
         assert (read, rest) == truth
 
 

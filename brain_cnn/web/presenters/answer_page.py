@@ -38,65 +38,65 @@ def answer_html(answer: Answer, main: MainAnswer, *, viewer: bool = False) -> st
     }
     if len(study.slices) > 1:
         view |= study_view(study)
-    view |= _said_view(study) | _picture_view(study, viewer=viewer)
+    view |= _prediction_view(study) | _picture_view(study, viewer=viewer)
     return render_template("_answer.html" if viewer else "answer.html", **view)
 
 
-def _said_view(study: StudyDiagnosis) -> dict[str, Any]:
+def _prediction_view(study: StudyDiagnosis) -> dict[str, Any]:
     """Return the words and bars of a study, or of its only slice.
 
     For an unfamiliar picture or study no class is named at all.
     """
-    said = words.said_of(study)
+    prediction = words.prediction_of(study)
     view: dict[str, Any] = {
         "badge": words.badge(study),
-        "headline": words.headline(said),
-        "lead": words.lead(said),
-        "verdict": said.verdict,
+        "headline": words.headline(prediction),
+        "lead": words.lead(prediction),
+        "verdict": prediction.verdict,
         "notes": words.note_words(study),
         "elapsed_ms": sum(sum(d.timing_ms.values()) for d in study.slices),
     }
-    if said.verdict == UNFAMILIAR:
+    if prediction.verdict == UNFAMILIAR:
         failed = [check for check in study.most_telling.reasons if check["failed"]]
         return view | {"familiar": False, "failed_checks": failed}
-    ranked = sorted(LABELS, key=lambda label: -said.probabilities[label])
-    alone = len(said.prediction_set) == 1
+    ranked = sorted(LABELS, key=lambda label: -prediction.probabilities[label])
+    alone = len(prediction.prediction_set) == 1
     return view | {
         "familiar": True,
-        "label": said.label,
-        "class_name": words.SHORT_NAMES[said.label],
-        "confidence": said.confidence,
-        "probability_words": words.probability_words(said),
-        "set_names": words.set_names(said),
-        "coverage_words": words.coverage_words(said),
+        "label": prediction.label,
+        "class_name": words.SHORT_NAMES[prediction.label],
+        "confidence": prediction.confidence,
+        "probability_words": words.probability_words(prediction),
+        "set_names": words.set_names(prediction),
+        "coverage_words": words.coverage_words(prediction),
         "bars": [
             {
                 "label": label,
                 "name": words.SHORT_NAMES[label],
-                "share": said.probabilities[label],
-                "in_set": label in said.prediction_set,
+                "share": prediction.probabilities[label],
+                "in_set": label in prediction.prediction_set,
             }
             for label in ranked
         ],
         # Several labels speak for themselves: the headline and the set name them.
-        "trust_reason": said.verdict_reason if alone else "",
-        "measured": class_error(said.label),
+        "trust_reason": prediction.verdict_reason if alone else "",
+        "measured": class_error(prediction.label),
     }
 
 
 def _picture_view(study: StudyDiagnosis, *, viewer: bool) -> dict[str, Any]:
     """Return the pictures of the most telling slice, absent where a `viewer` draws them."""
-    said, shown = words.said_of(study), study.most_telling
+    prediction, shown = words.prediction_of(study), study.most_telling
     height, width = shown.pixels.shape
     view: dict[str, Any] = {
         "slice_uri": "" if viewer else png_data_uri(view_pixels(shown)),
         "size": f"{width} × {height} pixels, {shown.scan_format}",
     }
-    if said.verdict == UNFAMILIAR:
+    if prediction.verdict == UNFAMILIAR:
         return view
     return view | {
-        "place": evidence_place(shown, said.label),
-        "overlay_uri": "" if viewer else png_data_uri(overlay(shown, said.label)),
+        "place": evidence_place(shown, prediction.label),
+        "overlay_uri": "" if viewer else png_data_uri(overlay(shown, prediction.label)),
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brain_cnn.inference.answer import SeriesAnswer
-from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis
+from brain_cnn.inference.diagnosis import UNFAMILIAR, Diagnosis, Prediction
 from brain_cnn.inference.study import StudyDiagnosis
 from brain_cnn.labels import LABELS
 from brain_cnn.ood.gate import Check
 from brain_cnn.render import words
 from brain_cnn.render.overlay import overlay, view_pixels
-from brain_cnn.render.words import SHORT_NAMES, Said, percent
+from brain_cnn.render.words import SHORT_NAMES, percent
 from brain_cnn.web.presenters.measured import LIMITS, model_facts
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def report_content(
 
     shown = study.most_telling if place is None else study.slices[place]
     many = len(study.slices) > 1
-    said = words.said_of(study)
-    named = said.verdict != UNFAMILIAR
+    prediction = words.prediction_of(study)
+    named = prediction.verdict != UNFAMILIAR
     # Where the slice itself is refused, its picture names no class either.
     mapped = named and shown.familiar
     which = f"Slice {shown.slice_index + 1} of {len(study.slices)}" if many else "The slice"
@@ -44,32 +44,32 @@ def report_content(
         which += ", the most telling" if named else ""
     return ReportContent(
         badge=words.badge(study),
-        headline=words.headline(said),
-        sentences=tuple(_sentences(said, study, shown)),
+        headline=words.headline(prediction),
+        sentences=tuple(_sentences(prediction, study, shown)),
         slice_pixels=view_pixels(shown, _PICTURE_SIDE),
         slice_words=f"{which}, as it was judged.",
-        overlay_pixels=overlay(shown, said.label, _PICTURE_SIDE) if mapped else None,
-        overlay_words=_overlay_words(shown, said.label) if mapped else "",
+        overlay_pixels=overlay(shown, prediction.label, _PICTURE_SIDE) if mapped else None,
+        overlay_words=_overlay_words(shown, prediction.label) if mapped else "",
         columns=("Study", "This slice") if many and mapped else ("Probability",),
-        rows=tuple(_rows(said, shown if many and mapped else None)) if named else (),
+        rows=tuple(_rows(prediction, shown if many and mapped else None)) if named else (),
         checks=tuple(_check(check) for check in shown.reasons),
         curve=_curve(study, shown) if many and named else None,
         scan=tuple(_scan_facts(answer, study, shown)),
-        model=tuple(model_facts(said.label if named else None)),
+        model=tuple(model_facts(prediction.label if named else None)),
         limits=LIMITS,
     )
 
 
-def _sentences(said: Said, study: StudyDiagnosis, shown: Diagnosis) -> list[str]:
+def _sentences(prediction: Prediction, study: StudyDiagnosis, shown: Diagnosis) -> list[str]:
     many = len(study.slices) > 1
-    sentences = [words.lead(said)]
-    if said.verdict == UNFAMILIAR:
+    sentences = [words.lead(prediction)]
+    if prediction.verdict == UNFAMILIAR:
         sentences += [words.familiar_words(study)] if many else []
     else:
         sentences += [
-            f"{percent(said.confidence)} {words.probability_words(said)}.",
-            f"Prediction set: {words.set_names(said)}. {words.coverage_words(said)}",
-            said.verdict_reason,
+            f"{percent(prediction.confidence)} {words.probability_words(prediction)}.",
+            f"Prediction set: {words.set_names(prediction)}. {words.coverage_words(prediction)}",
+            prediction.verdict_reason,
         ]
         if many:
             sentences.append(f"{words.evidence_words(study)} {words.familiar_words(study)}")
@@ -78,17 +78,17 @@ def _sentences(said: Said, study: StudyDiagnosis, shown: Diagnosis) -> list[str]
     return [*sentences, *words.note_words(study), *([words.FORCED] if study.forced else [])]
 
 
-def _rows(said: Said, alone: Diagnosis | None) -> list[ProbabilityRow]:
+def _rows(prediction: Prediction, alone: Diagnosis | None) -> list[ProbabilityRow]:
     """Return a row for each class, likeliest first; `alone` adds the cell of the slice."""
     from brain_cnn.render.report import ProbabilityRow
 
     rows = []
-    for label in sorted(LABELS, key=lambda label: -said.probabilities[label]):
-        share = said.probabilities[label]
+    for label in sorted(LABELS, key=lambda label: -prediction.probabilities[label]):
+        share = prediction.probabilities[label]
         cells = [percent(share)]
         if alone is not None:
             cells.append(percent(alone.probabilities[label]))
-        in_set = label in said.prediction_set
+        in_set = label in prediction.prediction_set
         rows.append(ProbabilityRow(SHORT_NAMES[label], share, tuple(cells), in_set))
     return rows
 

@@ -86,7 +86,7 @@ def _shape(name: str, about: str, record: fields.Record) -> type[BaseModel]:
     return create_model(name, __doc__=about, **shape)
 
 
-Said: Any = _shape("Said", "What the model says of one slice.", fields.SAID)
+Prediction: Any = _shape("Prediction", "The prediction of one slice.", fields.PREDICTION)
 Slice: Any = _shape("Slice", "One slice.", fields.SLICE)
 Study: Any = _shape("Study", "The answer for a whole series or volume.", fields.STUDY)
 Scan: Any = _shape(
@@ -136,7 +136,7 @@ class OtherSeries(BaseModel):
     detail: str = _about("the same in a sentence", default=None)
 
 
-class Result(Said):  # type: ignore[misc]  # made from the table of fields
+class Result(Prediction):  # type: ignore[misc]  # made from the table of fields
     """The answer for one file: its most telling slice, each slice, and its study."""
 
     slice_index: Place = _about("which slice the fields above are about, from 0")
@@ -179,8 +179,8 @@ class Counterfactual(BaseModel):
     slice_index: Place
     region_pixels: Annotated[int, Field(ge=1)]
     region_share: Share = _about("of the head")
-    before: Said
-    after: Said
+    before: Prediction
+    after: Prediction
     change: Changes = _about("after minus before")
     filled_png: Picture = _about("the slice as it was judged again, a data URI")
     model: Model

@@ -14,7 +14,7 @@ from brain_cnn.web.runtime.queue import hold_slot
 from brain_cnn.web.runtime.trace import Trace, trace_or_none
 
 
-class ServedClassifier(Classifier):
+class QueuedClassifier(Classifier):
     """Takes an engine slot for everything that a request judges, so that no view can forget."""
 
     def classify_study(

@@ -36,7 +36,7 @@ class Part(Enum):
     WHOLE = auto()
 
 
-class Arrival:
+class RequestBuffer:
     """The bytes of one request, as they come.
 
     Args:

@@ -41,7 +41,7 @@ from brain_cnn.web.runtime.housekeeping import Housekeeping
 from brain_cnn.web.runtime.lingering import Lingering
 from brain_cnn.web.runtime.metrics import metrics_of
 from brain_cnn.web.runtime.queue import BUDGET, ByteBudget
-from brain_cnn.web.runtime.request_buffer import MAX_HEAD, Arrival, Part
+from brain_cnn.web.runtime.request_buffer import MAX_HEAD, Part, RequestBuffer
 from brain_cnn.web.runtime.request_head import read_head, refusal_of
 from brain_cnn.web.runtime.shares import SHARE, Shares, client_key
 
@@ -63,7 +63,7 @@ class PatientWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.max_keepalived: int = min(self.cfg.worker_connections - self.cfg.threads, MOST_KEPT)
         # The newest is last.
-        self._arriving: dict[PatientConn, Arrival] = {}
+        self._arriving: dict[PatientConn, RequestBuffer] = {}
         self._lingering = Lingering(self._close)
         self._next_look = 0.0
         self._is_stopping = False
@@ -123,27 +123,27 @@ class PatientWorker(ThreadWorker):
         conn.sock.setblocking(False)
         config = self._app.config
         reader = partial(read_head, cfg=self.cfg, address=conn.client)
-        arrival = Arrival(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first, reader)
-        if self._collect(conn, arrival):
+        buffer = RequestBuffer(config["MAX_CONTENT_LENGTH"], config["READ_SECONDS"], first, reader)
+        if self._collect(conn, buffer):
             return
         if len(self._arriving) >= MOST_ARRIVING or not self._shares.enter(conn.client_key):
             self._refuse(conn, TOO_MANY)
             return
-        self._arriving[conn] = arrival
+        self._arriving[conn] = buffer
         self.poller.register(
-            conn.sock, selectors.EVENT_READ, partial(self._on_arriving, conn, arrival)
+            conn.sock, selectors.EVENT_READ, partial(self._on_arriving, conn, buffer)
         )
 
-    def _on_arriving(self, conn: PatientConn, arrival: Arrival, _: Any) -> None:
+    def _on_arriving(self, conn: PatientConn, buffer: RequestBuffer, _: Any) -> None:
         # It may have been refused, for room, by another event of the same turn.
-        if self._arriving.get(conn) is arrival and self._collect(conn, arrival):
+        if self._arriving.get(conn) is buffer and self._collect(conn, buffer):
             self._forget(conn)
 
-    def _collect(self, conn: PatientConn, arrival: Arrival) -> bool:
+    def _collect(self, conn: PatientConn, buffer: RequestBuffer) -> bool:
         """Read what is there; True if the connection needs no more watching."""
         turn = 0
-        while not arrival.is_whole:
-            wanted = arrival.wanted
+        while not buffer.is_whole:
+            wanted = buffer.wanted
             try:
                 piece = conn.sock.recv(wanted)
             except (BlockingIOError, InterruptedError):
@@ -153,20 +153,20 @@ class PatientWorker(ThreadWorker):
             if not piece:  # the client is gone, in the middle of its request
                 self._close(conn)
                 return True
-            arrival.add(piece)
-            if arrival.wants_continue and arrival.part is Part.BODY:
-                arrival.wants_continue = False
+            buffer.add(piece)
+            if buffer.wants_continue and buffer.part is Part.BODY:
+                buffer.wants_continue = False
                 send_what_fits(conn.sock, CONTINUE)
-            self._count(conn, arrival)
+            self._count(conn, buffer)
             turn += len(piece)
-            if (len(piece) < wanted or turn > _TURN) and not arrival.is_whole:
+            if (len(piece) < wanted or turn > _TURN) and not buffer.is_whole:
                 return False  # the rest is not here yet, or the others' turn has come
-        self._hand_over(conn, arrival)
+        self._hand_over(conn, buffer)
         return True
 
-    def _count(self, conn: PatientConn, arrival: Arrival) -> None:
+    def _count(self, conn: PatientConn, buffer: RequestBuffer) -> None:
         """Book the bytes that were kept; what does not fit is given up, the newest first."""
-        more = arrival.size - conn.held_bytes
+        more = buffer.size - conn.held_bytes
         if more <= 0:  # less, if it grew too large and was thrown away
             self._budget.give_back(-more)
             self._shares.give_back(conn.client_key, -more)
@@ -174,22 +174,22 @@ class PatientWorker(ThreadWorker):
         elif self._shares.take(conn.client_key, more):
             conn.shared_bytes += more
             while not self._budget.take(more):
-                newest = self._newest_upload(conn, arrival)
+                newest = self._newest_upload(conn, buffer)
                 if newest is conn:
-                    self._give_up(conn, arrival)
+                    self._give_up(conn, buffer)
                     return
                 other = self._arriving[newest]
                 self._forget(newest)
                 self._give_up(newest, other)
                 self._hand_over(newest, other)
         else:
-            self._give_up(conn, arrival)
+            self._give_up(conn, buffer)
             return
-        conn.held_bytes = arrival.size
+        conn.held_bytes = buffer.size
 
-    def _newest_upload(self, conn: PatientConn, arrival: Arrival) -> PatientConn:
+    def _newest_upload(self, conn: PatientConn, buffer: RequestBuffer) -> PatientConn:
         """Return the unfinished upload that began last; `conn` itself where there is none."""
-        if arrival.has_body and conn not in self._arriving:  # it has just come
+        if buffer.has_body and conn not in self._arriving:  # it has just come
             return conn
         uploads = (
             other
@@ -198,23 +198,23 @@ class PatientWorker(ThreadWorker):
         )
         return next(uploads, conn)
 
-    def _give_up(self, conn: PatientConn, arrival: Arrival) -> None:
+    def _give_up(self, conn: PatientConn, buffer: RequestBuffer) -> None:
         """Keep nothing of a request for which there is no room; the application refuses it."""
-        arrival.give_up_body()
-        arrival.part = Part.WHOLE
+        buffer.give_up_body()
+        buffer.part = Part.WHOLE
         conn.sock.refused = True
         self._give_back(conn)
 
-    def _hand_over(self, conn: PatientConn, arrival: Arrival) -> None:
+    def _hand_over(self, conn: PatientConn, buffer: RequestBuffer) -> None:
         """Give a whole request to a thread."""
         self._leave_share(conn)
-        if arrival.refusal:
-            self._refuse(conn, arrival.refusal)
+        if buffer.refusal:
+            self._refuse(conn, buffer.refusal)
             return
-        if not arrival.has_head and conn.sock.refused:  # nothing that a view could answer
+        if not buffer.has_head and conn.sock.refused:  # nothing that a view could answer
             self._refuse(conn, MEMORY_FULL)
             return
-        conn.hand_over(arrival.pieces())
+        conn.hand_over(buffer.pieces())
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: Future[bool]) -> None:
@@ -246,9 +246,9 @@ class PatientWorker(ThreadWorker):
         self._housekeeping.look()
         if not self.alive and not self._is_stopping:
             self._stop_listening()
-            for arrival in self._arriving.values():
-                arrival.end_by(now + _STOP_S)
-        for conn in [c for c, arrival in self._arriving.items() if arrival.deadline < now]:
+            for buffer in self._arriving.values():
+                buffer.end_by(now + _STOP_S)
+        for conn in [c for c, buffer in self._arriving.items() if buffer.deadline < now]:
             self._refuse(conn, TOO_SLOW)
         self._lingering.end_late(now)
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest
 from brain_cnn.explain.region_fill import fill_region, head_share, polygon_points, region_mask
 from brain_cnn.inference.answer import check_slice_index
 from brain_cnn.labels import DISCLAIMER, LABELS
-from brain_cnn.render.answer_json import model_json, said_json
+from brain_cnn.render.answer_json import model_json, prediction_json
 from brain_cnn.render.overlay import png_data_uri, view_size
 from brain_cnn.scan import Slice
 from brain_cnn.web.answer import scan_of_upload
@@ -70,8 +70,8 @@ def counterfactual() -> Response:
         slice_index=place,
         region_pixels=int(mask.sum()),
         region_share=round(head_share(mask, pixels), 4),
-        before=said_json(before),
-        after=said_json(after),
+        before=prediction_json(before),
+        after=prediction_json(after),
         change={n: after.probabilities[n] - before.probabilities[n] for n in LABELS},
         filled_png=png_data_uri(_view(filled)),
         model=model_json(classifier().bundle),

@@ -29,7 +29,7 @@ from brain_cnn.labels import LABELS
 from brain_cnn.render.answer_json import HEATMAPS, part_json
 from brain_cnn.render.location import evidence_place
 from brain_cnn.render.overlay import VIEW_SIDE, encode_png, view_pixels, view_size
-from brain_cnn.render.words import SHORT_NAMES, headline, said_of
+from brain_cnn.render.words import SHORT_NAMES, headline, prediction_of
 from brain_cnn.web.answer import answer_upload
 from brain_cnn.web.presenters.answer_page import answer_html
 from brain_cnn.web.runtime.progress import KIND, answer_with_progress
@@ -79,14 +79,14 @@ def view_parts(
     answer = answer_upload(upload, progress)
     main = answer.main(wanted)
     study = main.study
-    said = said_of(study)
+    prediction = prediction_of(study)
     side = view_side(study)
     heatmap = request.args.get("heatmap", "")
     told = {
         "result": part_json(
             answer.of_series(main), classifier().bundle, heatmap if heatmap in HEATMAPS else ""
         ),
-        "summary": {"headline": headline(said), "verdict": said.verdict},
+        "summary": {"headline": headline(prediction), "verdict": prediction.verdict},
         "viewer": viewer_json(study, side) | {"series": answer.series.index(main.answer)},
         "html": answer_html(answer, main, viewer=True),
     }
@@ -95,7 +95,7 @@ def view_parts(
         (f"slice-{place}", "image/png", encode_png(view_pixels(d, side)))
         for place, d in enumerate(study.slices)
     ]
-    if said.verdict != UNFAMILIAR:
+    if prediction.verdict != UNFAMILIAR:
         heat = np.stack([d.heat for d in study.slices])
         parts.append(("heat", "application/octet-stream", _bytes(heat)))
     return parts
