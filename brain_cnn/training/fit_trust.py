@@ -132,8 +132,11 @@ def limit_for(trust: Floats, right: NDArray[np.bool_], weights: Floats, target: 
         target: share in 0..1.
 
     Returns:
-        A trust; 2, which none reaches, where even the most trusted are not right that often.
+        A trust; 2, which none reaches, where even the most trusted are not right that often,
+        or there is none.
     """
+    if not trust.size:
+        return 2.0
     order = np.argsort(-trust, kind="stable")
     total = np.cumsum(weights[order])
     share = np.cumsum(weights[order] * right[order]) / total

@@ -55,6 +55,7 @@ def test_from_the_limit_on_the_target_share_is_right() -> None:
     chosen = trust >= limit
     assert np.average(right[chosen], weights=weights[chosen]) == pytest.approx(0.9, abs=0.005)
     assert limit_for(trust, np.zeros(4000, bool), weights, 0.9) > 1.0, "nobody may be confident"
+    assert limit_for(trust[:0], right[:0], weights[:0], 0.9) > 1.0, "nobody is familiar"
     assert limit_for(trust, np.ones(4000, bool), weights, 0.9) == trust.min()
 
 
