@@ -26,6 +26,7 @@ class Chunks:
     """
 
     _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*(;[^\r\n]*))?\r\n")
+    _SIZE_ALONE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
     _LONGEST_LINE = 16 + 4096 + 2
     # Sizes and line ends may be this many bytes, and an eighth of the content on top.
     _FREE_FRAMING = 1 << 20
@@ -51,6 +52,17 @@ class Chunks:
                 self._content += len(data)
                 yield data
                 continue
+            size = None if self._line or self._wants_blank else self._SIZE_ALONE.match(piece, start)
+            if size is not None:
+                # A chunk that is all here, in one step: small ones would cost three each.
+                end = size.end() + int(size[1], 16)
+                if piece[end : end + 2] == b"\r\n" and end > size.end():
+                    self._content += end - size.end()
+                    self._framing += size.end() - start + 2
+                    self._check_line()
+                    yield piece[size.end() : end]
+                    start = end + 2
+                    continue
             end = self._end_of_line(piece, start)
             part = piece[start : end if end > 0 else len(piece)]
             self._line.extend(part)
