@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, encode
 from PIL import Image
 from scanfiles import dicom, nifti
 
@@ -87,7 +87,7 @@ def tree(tmp_path, phantom, phantom_png):
     (root / "notes.txt").write_text("words")
     with zipfile.ZipFile(root / "z.zip", "w") as archive:
         archive.writestr("1.png", phantom_png)
-        archive.writestr("2.png", phantom_png)
+        archive.writestr("2.png", encode(phantom[:, ::-1]))
     return root
 
 
