@@ -100,7 +100,7 @@ def test_measured_errors_of_the_class_stand_beside_the_answer(classifier, client
 
     for name in ("drawn-glioma", "drawn-meningioma", "mni152"):
         diagnosis = classifier.classify(sample_png(name))
-        page = client.post("/", data={"sample": name}).text
+        page = client.post("/", data={"sample": name}, content_type="multipart/form-data").text
         ours = json.loads((classifier.bundle.path / "metrics.json").read_text())["protocol"]["ours"]
         recall = ours["per_class"][diagnosis.label]["recall"]["value"]
         assert ("When it is" in page) == diagnosis.familiar
